@@ -1,0 +1,61 @@
+"""Every error clever_guard raises.
+
+    GuardError
+        QuotaTimeout        a permit could not be had in the time allowed
+        DeadlineExceeded    the call's deadline does not leave room for the next step
+        CircuitOpen         the host's circuit is open
+        RetriesExhausted    retries are used up (only with ``Retry(raise_on_exhausted=True)``)
+        StoreUnavailable    the store does not answer (only with ``on_store_failure="raise"``)
+
+An adapter makes, for each, a class that is also of its library's own family, so that code which catches
+``urllib3.exceptions.HTTPError`` goes on working. All of them pickle, and none holds a token or a URL.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class GuardError(Exception):
+    """Base of all. ``retry_in`` (seconds) and ``retry_at`` (epoch seconds) say when it is worth another try.
+
+    ``last`` is the last response (drained or closed) or exception, ``bucket`` the budget's name for people,
+    ``sent`` whether anything of the call reached the wire.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        retry_in: float | None = None,
+        retry_at: float | None = None,
+        last: Any = None,
+        bucket: str | None = None,
+        sent: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.retry_in = retry_in
+        self.retry_at = retry_at
+        self.last = last
+        self.bucket = bucket
+        self.sent = sent
+
+
+class QuotaTimeout(GuardError):
+    """A permit could not be had before ``max_wait`` or the deadline; raised before the wait begins."""
+
+
+class DeadlineExceeded(GuardError):
+    """The call's deadline passed, or the next wait could not end before it."""
+
+
+class CircuitOpen(GuardError):
+    """The host's circuit is open."""
+
+
+class RetriesExhausted(GuardError):
+    """Retries are used up; ``last`` is the last response or exception."""
+
+
+class StoreUnavailable(GuardError):
+    """The shared store does not answer."""

@@ -1,0 +1,126 @@
+"""What observers are told: one frozen record per happening.
+
+The driver emits calls, attempts and waits; policies emit only what the driver cannot know. An observer is any
+callable that takes an event. It is never called under a lock, and what it raises is logged once and dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class CallFinished:
+    """A call ended. ``outcome``: ok, permanent, exhausted, rejected, error, cancelled."""
+
+    guard: str
+    host: str
+    method: str
+    outcome: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFinished:
+    """One send ended. ``code`` is the status, or None when there was no answer."""
+
+    guard: str
+    host: str
+    method: str
+    code: int | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """A wait ended. ``reason``: quota, backoff, retry_after, breaker."""
+
+    guard: str
+    host: str
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RetryScheduled:
+    """Another attempt will follow. ``reason``: throttled, status, connect, read."""
+
+    guard: str
+    host: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeadersIgnored:
+    """A value in an answer's headers was refused as impossible. ``reason`` is a bounded word."""
+
+    guard: str
+    host: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSeen:
+    """One bucket as the store last told it. ``resets_in`` is seconds from now; ``bucket`` is the label."""
+
+    guard: str
+    bucket: str
+    limit: int
+    remaining: int
+    outstanding: int
+    resets_in: float
+    answered: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class PermitsMoved:
+    """Permits changed hands. ``op``: granted, used, returned, expired."""
+
+    guard: str
+    bucket: str
+    op: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAnswered:
+    """A store round trip ended. ``op``: draw, report. ``outcome``: ok, error."""
+
+    guard: str
+    op: str
+    outcome: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChanged:
+    """The store went dark (``degraded``) or came back."""
+
+    guard: str
+    degraded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SecretMismatch:
+    """This worker's secret is (``mismatch``) or is not another than the fleet's."""
+
+    guard: str
+    mismatch: bool
+
+
+Event: TypeAlias = (
+    CallFinished
+    | AttemptFinished
+    | Waited
+    | RetryScheduled
+    | HeadersIgnored
+    | LedgerSeen
+    | PermitsMoved
+    | StoreAnswered
+    | StoreChanged
+    | SecretMismatch
+)
+Observer: TypeAlias = Callable[[Event], None]

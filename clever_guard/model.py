@@ -1,0 +1,202 @@
+"""The nouns of a guarded call: what policies ask with and what they are answered.
+
+    Request   one call, as policies see it. Per-call, mutable, never shared
+    Outcome   what one attempt gave: a Reply (any status) or a Failure
+    Reading   what an answer's headers say about one bucket
+    Claim     whose budget an attempt draws on
+    Permit    the right to send one attempt
+    Hold      "no permit now; ask again in s seconds"
+    Receipt   what became of a permit, told back to the ledger
+
+Times are seconds on the driver's monotonic clock unless a name says otherwise. Nothing here performs
+anything, and no ``repr`` shows a token or a URL.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+
+class Verdict(enum.Enum):
+    """What an outcome means for the call."""
+
+    OK = "ok"
+    TRANSIENT = "transient"
+    THROTTLED = "throttled"
+    PERMANENT = "permanent"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one answer says about one bucket.
+
+    ``reset`` is the server's own number in seconds and is compared only with other numbers of the same
+    server. ``resets_in`` is Reset - Date, both of the server, in seconds from receipt; None when the answer
+    had no usable Date, so that the two could not be compared without trusting our own clock.
+    """
+
+    limit: int
+    remaining: int
+    reset: float
+    resets_in: float | None
+    bucket: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderReport:
+    """Everything a dialect found in one answer. ``ignored`` names the refused values (bounded words)."""
+
+    readings: tuple[Reading, ...] = ()
+    retry_after: float | None = None
+    ignored: tuple[str, ...] = ()
+
+
+NOTHING_READ = HeaderReport()
+
+
+class Headers(Protocol):
+    """The part of a header mapping that parts and dialects use. Lookup ignores letter case."""
+
+    def get(self, name: str, /) -> str | None: ...
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer of any status. ``response`` is the wrapped library's own object."""
+
+    status: int
+    headers: Headers
+    response: Any = field(repr=False)
+    sent_at: float = 0.0
+    received_at: float = 0.0
+    wall: float = 0.0
+    """Epoch seconds of our own clock at receipt: only for header dates that have no server Date beside them."""
+
+
+@dataclass(slots=True)
+class Failure:
+    """No answer. ``sent`` is False only when the server surely saw nothing of the request."""
+
+    error: BaseException
+    sent: bool
+    reason: str = "read"
+    """``connect`` or ``read``: a bounded word for metrics."""
+    retryable: bool = True
+    """False for errors that no repetition mends: a bad URL, a closed pool, a full pool, a caller's mistake."""
+    sent_at: float = 0.0
+    received_at: float = 0.0
+    response: Any = field(default=None, repr=False)
+    """A response that broke off, if the library made one."""
+
+
+Outcome: TypeAlias = Reply | Failure
+
+
+@dataclass(slots=True)
+class Request:
+    """One call (one redirect hop), as policies see it. Made by the adapter for each call."""
+
+    method: str
+    scheme: str
+    host: str
+    port: int | None
+    target: str = field(repr=False)
+    """Path and query: for a user's ``route`` function. Never logged, never a label."""
+    headers: Headers = field(repr=False)
+    rewindable: bool = True
+    """Whether the body can be sent again from where it started."""
+    idempotent: bool | None = None
+    """What ``options(idempotent=...)`` said; None leaves it to method and Idempotency-Key."""
+    priority: str | None = None
+    deadline: float | None = None
+    """Monotonic time at which the call must be over."""
+    max_wait: float | None = None
+    """Seconds the call may wait for quota, all its holds together."""
+    now: float = 0.0
+    """The newest stamp: every answer the driver gives moves it."""
+    sends: int = 0
+    """Attempts sent so far; counted by the driver."""
+    held: float = 0.0
+    """Seconds waited for quota so far; counted by the driver."""
+    last: Outcome | None = None
+    """The newest outcome of this call: the evidence an error carries."""
+    native: Any = field(default=None, repr=False)
+    """The adapter's own arguments. Policies do not look inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Whose budget an attempt draws on, and what the user said about it.
+
+    ``identity`` is a keyed digest (hex), never the token. ``limit`` and ``window`` (seconds) are used until the
+    server's headers are heard. ``reserve`` permits are left to others while the window is young (a floor).
+    """
+
+    identity: str
+    route: str
+    limit: int
+    window: float
+    reserve: int = 0
+    max_window: float | None = None
+    label: str = ""
+    """How the identity is shown: an account's name, or the digest's first 12 hex digits."""
+
+
+class Ticket:
+    """A place in the queue of those who were told to wait; ``wake`` is set by whoever waits."""
+
+    __slots__ = ("wake", "woken")
+
+    def __init__(self) -> None:
+        self.wake: Callable[[], None] | None = None
+        self.woken = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """No permit now; ask again in ``seconds``, or sooner when ``ticket`` is woken.
+
+    ``at_least`` is the part of it that is certain: a call whose time ends before that need not begin to wait.
+    """
+
+    seconds: float
+    at_least: float = 0.0
+    ticket: Ticket | None = None
+    bucket: str = ""
+
+
+@dataclass(slots=True)
+class Permit:
+    """The right to send one attempt. ``lease`` belongs to the lease book; policies only pass it back."""
+
+    claim: Claim
+    lease: Any = field(repr=False)
+    settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a permit.
+
+    sent=False               nothing left this process: the permit goes back
+    sent=True, reply=None    no answer: unknown, so it ages
+    otherwise                answered; ``readings`` teach the ledger, ``refused`` marks a 429
+    """
+
+    sent: bool
+    answered: bool = False
+    refused: bool = False
+    sent_at: float = 0.0
+    received_at: float = 0.0
+    wall: float = 0.0
+    readings: tuple[Reading, ...] = ()
+    retry_after: float | None = None
+
+
+UNSENT = Receipt(sent=False)
+UNKNOWN = Receipt(sent=True)
+
+HeaderItems: TypeAlias = Mapping[str, str]
