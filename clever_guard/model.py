@@ -35,7 +35,7 @@ class Reading:
 
     ``reset`` is the server's own number in seconds and is compared only with other numbers of the same
     server. ``resets_in`` is Reset - Date, both of the server, in seconds from receipt; None when the answer
-    had no usable Date, so that the two could not be compared without trusting our own clock.
+    had no usable Date. The quota policy then puts an upper bound there and says so in ``dated``.
     """
 
     limit: int
@@ -43,6 +43,7 @@ class Reading:
     reset: float
     resets_in: float | None
     bucket: str = ""
+    dated: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,8 @@ class Request:
     target: str = field(repr=False)
     """Path and query: for a user's ``route`` function. Never logged, never a label."""
     headers: Headers = field(repr=False)
+    guard: str = ""
+    """Name of the guard, for events."""
     rewindable: bool = True
     """Whether the body can be sent again from where it started."""
     idempotent: bool | None = None
@@ -182,12 +185,14 @@ class Receipt:
     """What became of a permit.
 
     sent=False               nothing left this process: the permit goes back
-    sent=True, reply=None    no answer: unknown, so it ages
+    answered=False           no answer: unknown, so it ages
     otherwise                answered; ``readings`` teach the ledger, ``refused`` marks a 429
     """
 
     sent: bool
     answered: bool = False
+    ok: bool = False
+    """An answer below 400: when it carries no reading, the API may send no headers at all."""
     refused: bool = False
     sent_at: float = 0.0
     received_at: float = 0.0

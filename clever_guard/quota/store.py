@@ -29,11 +29,11 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What one or more answers of one window said about a bucket.
+    """What ``answers`` answers of one window said about a bucket.
 
-    ``low``..``high`` bracket the end of the window in store milliseconds before any allowance for rounding:
-    sent + (Reset - Date) and received + (Reset - Date). ``sent`` and ``received`` are the newest sending and the earliest
-    receipt among these answers, in store milliseconds. ``dated`` is False when the answer had no Date.
+    ``low``..``high`` bracket the end of the window in store milliseconds before any allowance for rounding: the latest
+    sent + (Reset - Date) and the earliest received + (Reset - Date). ``sent`` and ``received`` are the newest sending and
+    the earliest receipt among these answers, in store milliseconds. Without a Date ``low`` is ``sent``.
     """
 
     bucket: str
@@ -45,17 +45,22 @@ class Sight:
     high: int
     sent: int
     received: int
-    dated: bool = True
+    answers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of permits of one lease: ``stamp`` and ``buckets`` are those of the grant (stamp 0: of no lease)."""
+    """What became of permits of one lease: ``stamp`` and ``buckets`` are those of the grant.
+
+    ``answered`` counts answers with quota headers, refusals among them; the sights' ``answers`` say which bucket each
+    named. A report whose fate was unknown may be sent again with counts of 0: its sights are true whenever they come.
+    """
 
     stamp: int
     buckets: tuple[str, ...]
     answered: int = 0
     refused: int = 0
+    """429s, with or without quota headers."""
     unsent: int = 0
     pause: int = 0
     """Milliseconds a refusal without quota headers asked for (0: it said nothing)."""

@@ -1,0 +1,165 @@
+"""Quota: each attempt needs a permit of the fleet's budget, and each answer teaches the ledger.
+
+The policy asks for a permit, waits while it is told to hold, lets the attempt go, and settles: with what the answer's
+headers say, with "nothing left this process", or with "unknown", which ages in the ledger. It never reads a clock; what
+can be waited for at all is the driver's to judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from clever_guard.dialects import Dialect, dialect_named
+from clever_guard.events import HeadersIgnored
+from clever_guard.flow import Effect, Emit, Flow, Proceed, Reserve, Settle, Wait
+from clever_guard.model import (
+    UNKNOWN,
+    UNSENT,
+    Claim,
+    Failure,
+    HeaderReport,
+    Hold,
+    Outcome,
+    Permit,
+    Reading,
+    Receipt,
+    Reply,
+    Request,
+    Ticket,
+)
+from clever_guard.parts.keys import BearerToken, Key, identity
+from clever_guard.quota.names import plain
+
+PAST = -2.0
+"""Reset - Date can be as low as this by rounding alone (a second each); below, the reset lies in the past."""
+
+
+@dataclass(frozen=True)
+class Quota:
+    """A budget of ``limit`` requests in each fixed window of ``window`` seconds, one for each key.
+
+    Both are what the user says until the server's headers are heard: for Clever 1200 and 60 ("1200 requests per minute
+    per Bearer Token ... the allowed count of requests resets every minute", Clever API, Overview and Best Practices).
+
+    ``key`` gives the token of a request (None: no permit is needed), ``account`` an identity that outlives a rotating
+    token and may be shown, ``route`` what tells attempts apart that draw on different buckets. A reset further ahead
+    than ``max_window`` seconds (default two windows), or in the past, is refused and counted.
+
+    ``reserves`` names, for a priority, the permits it leaves to others while a window is young.
+
+    Raises ValueError for a limit below 1, a window that is not positive, or a dialect nobody knows.
+    """
+
+    limit: int = 1200
+    window: float = 60.0
+    key: Key = field(default_factory=BearerToken)
+    dialect: str | Dialect = "x-ratelimit"
+    route: Callable[[Request], str] | None = None
+    account: Callable[[Request], str | None] | None = None
+    max_window: float | None = None
+    reserves: Mapping[str, int] = field(default_factory=dict)
+    secret: bytes = field(default=b"", repr=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.limit, bool) or not isinstance(self.limit, int) or not 1 <= self.limit < 10**9:
+            raise ValueError(f"Quota(limit={self.limit!r}): a limit is a whole number of requests, 1 or more")
+        if not 0.1 <= self.window <= 10**7:
+            raise ValueError(f"Quota(window={self.window!r}): a window is a number of seconds, 0.1 or more")
+        if self.max_window is not None and not self.max_window > 0:
+            raise ValueError(f"Quota(max_window={self.max_window!r}): give a number of seconds above 0, or None")
+        if isinstance(self.dialect, str):
+            object.__setattr__(self, "dialect", dialect_named(self.dialect))
+
+    def bound(self, secret: bytes) -> Quota:
+        """The same policy with the guard's secret, with which identities are digested."""
+        return replace(self, secret=secret)
+
+    def around(self, request: Request, proceed: Proceed, /) -> Flow:
+        claim = self.claim(request)
+        if claim is None:
+            return (yield from proceed(request))
+        permit = yield from _permit(claim)
+        sends = request.sends
+        outcome: Outcome | None = None
+        try:
+            outcome = yield from proceed(request)
+            return outcome
+        finally:
+            yield from self._settle(request, permit, outcome, request.sends > sends)
+
+    def claim(self, request: Request) -> Claim | None:
+        """Whose budget this request draws on; None when its key is None. Raises ValueError for a token with CR/LF."""
+        name = self.account(request) if self.account else None
+        token = name if name is not None else self.key(request)
+        if token is None:
+            return None
+        digest = identity(token, self.secret)
+        return Claim(
+            identity=digest,
+            route=plain(self.route(request)) if self.route else "",
+            limit=self.limit,
+            window=self.window,
+            reserve=self.reserves.get(request.priority, 0) if request.priority else 0,
+            label=plain(name) if name is not None else digest[:12],
+        )
+
+    def _settle(
+        self, request: Request, permit: Permit, outcome: Outcome | None, sent: bool
+    ) -> Generator[Effect[Any], Any, None]:
+        receipt, ignored = self._receipt(outcome, sent)
+        yield from Settle(permit, receipt)
+        for reason in ignored:
+            yield from Emit(HeadersIgnored(request.guard, request.host, reason))
+
+    def _receipt(self, outcome: Outcome | None, sent: bool) -> tuple[Receipt, tuple[str, ...]]:
+        if isinstance(outcome, Reply):
+            return self._answered(outcome)
+        if isinstance(outcome, Failure):
+            sent = sent and outcome.sent
+        return (UNKNOWN if sent else UNSENT), ()
+
+    def _answered(self, reply: Reply) -> tuple[Receipt, tuple[str, ...]]:
+        report = self._read(reply)
+        judged = [self._judged(reading, reply.wall) for reading in report.readings]
+        readings = tuple(reading for reading in judged if isinstance(reading, Reading))
+        ignored = report.ignored + tuple(reason for reason in judged if isinstance(reason, str))
+        receipt = Receipt(
+            sent=True,
+            answered=True,
+            ok=reply.status < 400,
+            refused=reply.status == 429,
+            sent_at=reply.sent_at,
+            received_at=reply.received_at,
+            readings=readings,
+            retry_after=report.retry_after,
+        )
+        return receipt, ignored
+
+    def _read(self, reply: Reply) -> HeaderReport:
+        assert not isinstance(self.dialect, str)
+        return self.dialect(reply.headers, reply.status, reply.wall)
+
+    def _judged(self, reading: Reading, wall: float) -> Reading | str:
+        """The reading with a harmless bucket name and a bounded reset, or the reason why it cannot be."""
+        resets_in, dated = reading.resets_in, True
+        if resets_in is None:
+            ahead = reading.reset - wall
+            resets_in, dated = (ahead if 0 < ahead <= self.window else self.window), False
+        if resets_in < PAST:
+            return "reset_past"
+        if resets_in > (self.max_window or 2 * self.window):
+            return "reset_far"
+        return Reading(reading.limit, reading.remaining, reading.reset, resets_in, plain(reading.bucket), dated)
+
+
+def _permit(claim: Claim) -> Generator[Effect[Any], Any, Permit]:
+    """Ask, and wait for as long as the answer is "hold"; the place in the queue is kept."""
+    ticket: Ticket | None = None
+    while True:
+        answer: Permit | Hold = yield from Reserve(claim, ticket)
+        if isinstance(answer, Permit):
+            return answer
+        ticket = answer.ticket
+        yield from Wait(answer.seconds, "quota", at_least=answer.at_least, ticket=ticket, bucket=claim.label)

@@ -1,0 +1,427 @@
+"""The ledger of one bucket: a few integers that let a fleet spend one budget without knowing its own size.
+
+    available = r_min - sum(outstanding)
+
+``r_min`` is the lowest Remaining the server has said in this window; ``outstanding`` are the permits that were drawn
+and not yet reported. Whatever is lost, repeated or late can only make ``available`` too small, never too large.
+
+The end of the window is known as a bracket ``lo..hi`` of the store's clock, and the window is taken to be over at
+``hi``. Each answer narrows the bracket: the window ends after the sending of any request it answered, before the
+receipt of the first answer of the next, and about Reset - Date (both of the server's clock) after the exchange. The
+bracket is carried from window to window by the difference of two Reset numbers, so no two clocks are compared and no
+window length is assumed. While the bracket is wide the last permit of a window is kept as a *probe* and sent at its
+middle: answered by the old window or by the new one, it halves the bracket and is spent on a real call either way.
+
+A ledger is *sure* while the window lasts and a permit drawn at or after ``since`` has been answered. Unsure, it lets one
+*scout* through at a time. That is the whole rule for the cold start, the reset, lost data, killed workers and idle hours.
+
+A record is changed only by the functions below, each given ``now``: integer milliseconds of the store's clock. They
+change the record they are handed; ``record.transition`` hands them a copy. ``stores/ledger.lua`` says the same in Lua,
+and one state machine in the tests compares the two answer by answer.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+
+from clever_guard.quota.store import Draw, Report, Sight, Terms, View
+
+SCOUT_PATIENCE = 2_000
+"""A scout that has not been reported by then is taken for lost, and another may go."""
+SAME_RESET = 1_500
+"""Two Reset numbers closer than this name the same window: servers round to whole seconds, either way."""
+EARLY = 2_000
+"""How much earlier than sent + Reset - Date a window can end: a second each for the rounding of Reset and of Date."""
+LATE = 1_000
+"""How much later than received + Reset - Date a window can end, by rounding; learned upward when a server does worse."""
+NARROW = 8
+"""A bracket of this width needs no probe."""
+MAX_SLACK = 2_000
+DRIFT = 60_000
+"""One millisecond of drift is allowed for each so many."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The record. All times are store milliseconds, 0 where there is none."""
+
+    limit: int
+    last: int
+    """Time of the last command."""
+    slot: int
+    """Length of an age class of ``out``."""
+    since: int
+    """A permit drawn at or after this must be answered before the ledger is sure."""
+    r_min: int
+    reset: int = 0
+    """The last Reset number the server really sent."""
+    lo: int = 0
+    hi: int = 0
+    out: list[int] = field(default_factory=lambda: [0, 0, 0])
+    """Permits drawn and not reported, by the slot of their draw, youngest first."""
+    drawers: list[int] = field(default_factory=lambda: [0, 0])
+    """Books that drew in this window and in the one before."""
+    adopted: int = 0
+    """When the first reading of this window came in."""
+    seen: int = 0
+    """The newest stamp that was answered with a reading."""
+    scout: int = 0
+    """Stamp of the scout or probe that is out."""
+    stride: int = 0
+    """Difference of the last two Reset numbers."""
+    margin: int = LATE
+    slack: int = 0
+    """How early a carried bracket has proved to be; never lowered."""
+    pause: int = 0
+    """Nothing is granted before this: a refusal said so that told no window."""
+    struck: int = 0
+    """When the last such pause began."""
+    strikes: int = 0
+    pace: int = 0
+    """1: the API sends no quota headers, and small windows of our own are kept instead."""
+    answered: int = 0
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a ledger would grant now: ``count`` permits, or none for ``hold`` ms of which ``at_least`` are certain."""
+
+    count: int
+    kind: str = "lease"
+    hold: int = 0
+    at_least: int = 0
+
+
+def birth(now: int, terms: Terms) -> Ledger:
+    """A ledger that knows nothing. Leases of a record that was lost may still live for a TTL, hence ``since``."""
+    return Ledger(
+        limit=terms.limit,
+        last=now,
+        slot=max(terms.ttl, terms.window // 12),
+        since=now + terms.ttl,
+        r_min=terms.limit,
+    )
+
+
+def clone(ledger: Ledger) -> Ledger:
+    """A record of its own with the same numbers."""
+    twin = copy.copy(ledger)
+    twin.out = list(ledger.out)
+    twin.drawers = list(ledger.drawers)
+    return twin
+
+
+def view(ledger: Ledger, bucket: str) -> View:
+    """The numbers people look at."""
+    return View(
+        bucket=bucket,
+        limit=ledger.limit,
+        remaining=max(0, ledger.r_min),
+        outstanding=sum(ledger.out),
+        reset_at=ledger.hi,
+        answered=ledger.answered,
+        refused=ledger.refused,
+        drawers=drawers(ledger),
+    )
+
+
+def drawers(ledger: Ledger) -> int:
+    """How many books share this bucket: the larger count of this window and the last, at least 1."""
+    return max(1, *ledger.drawers)
+
+
+# --- time passes ------------------------------------------------------------------------------------------------------
+
+
+def tick(ledger: Ledger, now: int, terms: Terms) -> int:
+    """Bring the record to ``now``; return the time to work with, which never runs backwards by jitter."""
+    if now < ledger.last - terms.ttl:
+        _follow_clock_back(ledger, now, terms)
+    now = max(now, ledger.last)
+    _age(ledger, now, terms)
+    ledger.last = now
+    return now
+
+
+def _follow_clock_back(ledger: Ledger, now: int, terms: Terms) -> None:
+    """The store's clock was set back. Shifting by the visible step errs late by the time that passed unseen."""
+    step = ledger.last - now
+    ledger.lo = max(0, ledger.lo - step)
+    ledger.hi = max(0, ledger.hi - step)
+    ledger.pause = max(0, ledger.pause - step)
+    ledger.struck = ledger.seen = ledger.scout = 0
+    ledger.adopted = ledger.last = now
+    ledger.since = now + terms.ttl
+    _rejuvenate(ledger)
+
+
+def _age(ledger: Ledger, now: int, terms: Terms) -> None:
+    """Move permits to older slots. A slot that drops out unreported leaves us unsure of what it spent."""
+    current = ledger.last // ledger.slot
+    passed = now // ledger.slot - current
+    for _ in range(min(passed, 3)):
+        dropped = ledger.out.pop()
+        ledger.out.insert(0, 0)
+        if dropped:
+            end = (current - 1) * ledger.slot
+            ledger.since = max(ledger.since, end + terms.ttl)
+        current += 1
+
+
+def _rejuvenate(ledger: Ledger) -> None:
+    ledger.out = [sum(ledger.out), 0, 0]
+
+
+# --- reports ----------------------------------------------------------------------------------------------------------
+
+
+def settle(ledger: Ledger, now: int, terms: Terms, stamp: int, answered: int, back: int) -> None:
+    """Permits of the grant ``stamp`` leave ``outstanding``: ``answered`` with a reading, ``back`` unsent."""
+    if stamp == ledger.scout:
+        ledger.scout = 0
+    if answered and stamp <= now:
+        ledger.seen = max(ledger.seen, stamp)
+    age = 0 if stamp > now else now // ledger.slot - stamp // ledger.slot
+    if age < 3:
+        ledger.out[age] -= min(ledger.out[age], answered + back)
+    elif answered and stamp > 0:
+        _lengthen_slots(ledger, now - stamp, terms)
+    if terms.solo:
+        ledger.r_min = max(0, ledger.r_min - answered)
+    ledger.answered += answered
+
+
+def _lengthen_slots(ledger: Ledger, age: int, terms: Terms) -> None:
+    """Calls are slower than three slots: an answer came to a permit that had already been given up."""
+    slot = min(age // 2, max(terms.window, ledger.stride) // 2)
+    if slot > ledger.slot:
+        ledger.slot = slot
+        _rejuvenate(ledger)
+
+
+def refuse(ledger: Ledger, now: int, terms: Terms, report: Report) -> None:
+    """Count refusals. One that told no window holds everybody: Retry-After, else a second, doubled each time."""
+    ledger.refused += report.refused
+    if report.refused and not report.sights:
+        if report.stamp >= ledger.struck:
+            ledger.strikes = min(ledger.strikes + 1, 20)
+            ledger.struck = now
+        wait = max(report.pause, min(terms.window, 500 * 2**ledger.strikes))
+        ledger.pause = max(ledger.pause, now + wait)
+        ledger.since = max(ledger.since, ledger.pause)
+    elif report.answered > report.refused or report.blank:
+        ledger.strikes = ledger.strikes if report.stamp < ledger.struck else 0
+
+
+def hear_nothing(ledger: Ledger, now: int, terms: Terms, report: Report) -> None:
+    """An answer below 400 without quota headers, and none were ever heard: keep small windows of our own."""
+    if report.blank and not ledger.reset and not ledger.pace:
+        ledger.pace = 1
+        ledger.r_min = 0
+        ledger.hi = now + _own_window(terms)[0]
+
+
+def hear(ledger: Ledger, now: int, terms: Terms, report: Report, sight: Sight) -> None:
+    """Learn from what answers said of one window."""
+    if ledger.pace and report.answered == report.refused:
+        ledger.pause = max(ledger.pause, sight.high + ledger.margin)
+        return
+    half = max(terms.window, ledger.stride) // 2
+    ahead = sight.reset - ledger.reset
+    if ledger.reset == 0 or ledger.pace:
+        _adopt(ledger, now, terms, sight)
+        _trust_only(ledger, sight)
+    elif abs(ahead) <= min(SAME_RESET, half - 1):
+        _hear_same(ledger, terms, sight)
+    elif ahead > 0 and sight.received >= ledger.hi - half:
+        _hear_next(ledger, now, terms, sight)
+    elif report.stamp > ledger.adopted:
+        _hear_anew(ledger, now, terms, sight)
+
+
+def _hear_same(ledger: Ledger, terms: Terms, sight: Sight) -> None:
+    ledger.limit = terms.limit if terms.solo else sight.limit
+    ledger.r_min = min(ledger.r_min, sight.remaining)
+    if sight.sent >= ledger.hi:
+        _learn_we_were_early(ledger, sight)
+    else:
+        _narrow(ledger, ledger.lo, ledger.hi, sight)
+
+
+def _learn_we_were_early(ledger: Ledger, sight: Sight) -> None:
+    """The old window answered a request sent after ``hi``: this answer alone says when it ends.
+
+    A server whose own numbers were too early (a Date of another tick) widens ``margin``; a bracket that was carried
+    too early (windows that open with the first request) widens ``slack``. A clock that was set does neither.
+    """
+    if ledger.lo and sight.sent - ledger.hi <= MAX_SLACK:
+        ledger.slack = min(MAX_SLACK, max(ledger.slack, 2 * (sight.sent - ledger.hi) + NARROW))
+    late = sight.sent - sight.high
+    if late > 0:
+        ledger.margin = max(ledger.margin, min(2 * late + LATE, 10 * LATE))
+    _trust_only(ledger, sight)
+
+
+def _hear_next(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
+    """The next window: it ends as much later as its number is higher than the last."""
+    ahead = sight.reset - ledger.reset
+    exact = ahead % terms.window == 0 or ahead == ledger.stride
+    doubt = ahead // DRIFT + 1 + (0 if exact else LATE)
+    lo = min(ledger.lo, sight.received) + ahead - doubt
+    hi = min(ledger.hi, sight.received) + ahead + doubt + ledger.slack
+    known = ledger.lo > 0
+    ledger.stride = ahead
+    _adopt(ledger, now, terms, sight)
+    if known:
+        _narrow(ledger, lo, hi, sight)
+    else:
+        _trust_only(ledger, sight)
+
+
+def _hear_anew(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
+    """A number that follows from nothing: the server's clock was set, or its window changed. Remaining only falls."""
+    r_min = ledger.r_min
+    over = now >= ledger.hi
+    ledger.stride = 0
+    _adopt(ledger, now, terms, sight)
+    if not over:
+        ledger.r_min = min(r_min, ledger.r_min)
+    _trust_only(ledger, sight)
+
+
+def _adopt(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
+    ledger.pace = 0
+    ledger.reset = sight.reset
+    ledger.limit = terms.limit if terms.solo else sight.limit
+    ledger.r_min = min(sight.remaining, ledger.limit)
+    ledger.adopted = now
+    ledger.drawers = [0, ledger.drawers[0]]
+
+
+def _bounds(ledger: Ledger, sight: Sight) -> tuple[int, int]:
+    low = max(sight.sent, sight.low - EARLY)
+    return low, max(low, sight.high + ledger.margin)
+
+
+def _trust_only(ledger: Ledger, sight: Sight) -> None:
+    ledger.lo, ledger.hi = _bounds(ledger, sight)
+
+
+def _narrow(ledger: Ledger, lo: int, hi: int, sight: Sight) -> None:
+    """The bracket that agrees with both; where they contradict each other, the newest answer's own."""
+    low, high = _bounds(ledger, sight)
+    low, high = max(lo, low), min(hi, high)
+    if low <= high:
+        ledger.lo, ledger.hi = low, high
+    else:
+        _trust_only(ledger, sight)
+
+
+# --- draws ------------------------------------------------------------------------------------------------------------
+
+
+def count_drawer(ledger: Ledger, draw: Draw) -> None:
+    """A book that did not draw since this window was adopted is one more that shares it."""
+    if draw.previous < ledger.adopted or draw.previous == 0:
+        ledger.drawers[0] += 1
+
+
+def offer(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
+    """What this ledger would grant; changes nothing."""
+    if now < ledger.pause:
+        return _wait(ledger.pause - now)
+    if ledger.pace:
+        return _offer_paced(ledger, now, terms, draw)
+    if now < ledger.hi and ledger.seen >= ledger.since:
+        return _offer_sure(ledger, now, terms, draw)
+    return _offer_unsure(ledger, now, terms)
+
+
+def _wait(hold: int, at_least: int | None = None) -> Offer:
+    return Offer(0, hold=max(1, hold), at_least=max(0, hold) if at_least is None else at_least)
+
+
+def _offer_sure(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
+    available = ledger.r_min - sum(ledger.out)
+    if available <= 0:
+        return _offer_spent(ledger, now, terms)
+    floor = draw.reserve * (ledger.hi - now) // terms.window
+    if available <= floor:
+        return _wait(min(ledger.hi - now, ledger.hi - now - available * terms.window // draw.reserve + 1), 0)
+    probing = floor == 0 and ledger.hi - ledger.lo > NARROW
+    if probing and available == 1:
+        return _offer_probe(ledger, now)
+    spare = available - floor - (1 if probing else 0)
+    return Offer(min(draw.want, max(1, spare // drawers(ledger))))
+
+
+def _offer_probe(ledger: Ledger, now: int) -> Offer:
+    due = (ledger.lo + ledger.hi) // 2
+    return Offer(1, "probe") if now >= due else _wait(due - now)
+
+
+def _offer_spent(ledger: Ledger, now: int, terms: Terms) -> Offer:
+    """Nothing left: until the window is over, or sooner where permits that are out may come back unsent."""
+    left = ledger.hi - now
+    if ledger.scout and now - ledger.scout < SCOUT_PATIENCE:
+        return _wait(min(left, _scout_hold(ledger, now, terms)), 0)
+    if ledger.r_min > 0 and sum(ledger.out) > 0:
+        return _wait(min(left, terms.ttl), 0)
+    return _wait(left)
+
+
+def _offer_unsure(ledger: Ledger, now: int, terms: Terms) -> Offer:
+    out = sum(ledger.out)
+    if ledger.scout and now - ledger.scout < SCOUT_PATIENCE:
+        return _wait(_scout_hold(ledger, now, terms), 0)
+    if now < ledger.hi and ledger.r_min - out <= 0:
+        return _offer_spent(ledger, now, terms)
+    if now >= ledger.hi and out >= ledger.limit:
+        return _wait(terms.ttl, 0)
+    return Offer(1, "scout")
+
+
+def _scout_hold(ledger: Ledger, now: int, terms: Terms) -> int:
+    """As long again as the scout has been out: the poll of a large or slow fleet thins out by itself."""
+    return min(terms.ttl, max(5, drawers(ledger) // 8, now - ledger.scout))
+
+
+def _own_window(terms: Terms) -> tuple[int, int]:
+    """Length and permits of a small window such that no server window, wherever it starts, sees more than the limit.
+
+    A server window of length W can be hit by permits drawn in W + TTL. Small windows open with a draw; of length TTL, at
+    most (W + 3 TTL) / TTL of them touch that span. Where less than one permit would fit, one permit a longer window.
+    """
+    permits = terms.limit * terms.ttl // (terms.window + 3 * terms.ttl)
+    if permits:
+        return terms.ttl, permits
+    return max(terms.ttl, (terms.window + terms.ttl) // terms.limit + 1), 1
+
+
+def _offer_paced(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
+    left = _own_window(terms)[1] if now >= ledger.hi else ledger.r_min
+    if left <= 0:
+        return _wait(ledger.hi - now)
+    return Offer(min(draw.want, max(1, left // drawers(ledger))))
+
+
+def take(ledger: Ledger, now: int, terms: Terms, granted: Offer) -> None:
+    """Enter a grant. ``now`` is its stamp."""
+    if ledger.pace:
+        _take_paced(ledger, now, terms, granted.count)
+        return
+    ledger.out[0] += granted.count
+    if granted.kind != "lease":
+        ledger.scout = now
+
+
+def _take_paced(ledger: Ledger, now: int, terms: Terms, count: int) -> None:
+    """Paced permits are spent when drawn: nothing comes back and nothing is carried over."""
+    if now >= ledger.hi:
+        length, ledger.r_min = _own_window(terms)
+        ledger.hi = now + length
+        ledger.adopted = now
+        ledger.drawers = [1, ledger.drawers[0]]
+    ledger.r_min -= count

@@ -1,0 +1,15 @@
+"""Names that may be stored and shown: what the server or a user calls a bucket or a route, made harmless."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+
+
+def plain(name: str) -> str:
+    """``name`` itself where it is a short plain word (or empty), else a digest of it. Total and deterministic."""
+    if not name or _PLAIN.fullmatch(name):
+        return name
+    return "x" + hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -1,0 +1,1 @@
+"""Where ledgers live: memory (one process), sqlite (one host), redis (a fleet)."""
