@@ -68,6 +68,12 @@ class Ledger:
     """The newest stamp that was answered with a reading."""
     scout: int = 0
     """Stamp of the scout or probe that is out."""
+    flight: int = 0
+    """How long the last scouts took from draw to report."""
+    drawn: int = 0
+    """Time of the last grant."""
+    appointed: int = 0
+    """1: somebody has been told to come first when this window is over, so the rest may come when it is known."""
     stride: int = 0
     """Difference of the last two Reset numbers."""
     margin: int = LATE
@@ -92,6 +98,8 @@ class Offer:
     kind: str = "lease"
     hold: int = 0
     at_least: int = 0
+    appoints: bool = False
+    """Whoever is told this hold is the one to come first."""
 
 
 def birth(now: int, terms: Terms) -> Ledger:
@@ -179,8 +187,9 @@ def _rejuvenate(ledger: Ledger) -> None:
 
 def settle(ledger: Ledger, now: int, terms: Terms, stamp: int, answered: int, back: int) -> None:
     """Permits of the grant ``stamp`` leave ``outstanding``: ``answered`` with a reading, ``back`` unsent."""
-    if stamp == ledger.scout:
+    if stamp and stamp == ledger.scout:
         ledger.scout = 0
+        ledger.flight = (ledger.flight + min(terms.ttl, max(0, now - stamp))) // 2
     if answered and stamp <= now:
         ledger.seen = max(ledger.seen, stamp)
     age = 0 if stamp > now else now // ledger.slot - stamp // ledger.slot
@@ -297,6 +306,7 @@ def _adopt(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
     ledger.limit = terms.limit if terms.solo else sight.limit
     ledger.r_min = min(sight.remaining, ledger.limit)
     ledger.adopted = now
+    ledger.appointed = 0
     ledger.drawers = [0, ledger.drawers[0]]
 
 
@@ -350,31 +360,61 @@ def _offer_sure(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
     floor = draw.reserve * (ledger.hi - now) // terms.window
     if available <= floor:
         return _wait(min(ledger.hi - now, ledger.hi - now - available * terms.window // draw.reserve + 1), 0)
-    probing = floor == 0 and ledger.hi - ledger.lo > NARROW
+    probing = floor == 0 and _worth_probing(ledger, terms)
     if probing and available == 1:
         return _offer_probe(ledger, now)
-    spare = available - floor - (1 if probing else 0)
-    return Offer(min(draw.want, max(1, spare // drawers(ledger))))
+    return Offer(min(draw.want, _portion(ledger, available - floor - probing, draw)))
+
+
+def _portion(ledger: Ledger, spare: int, draw: Draw) -> int:
+    """What one book may take of ``spare``: a fair share of the window at its first draw, then smaller ones.
+
+    Sharing only what is left (``spare // drawers``) would shrink geometrically and end every window in leases of one.
+    """
+    sharing = drawers(ledger)
+    share = ledger.limit // sharing
+    if draw.previous >= ledger.adopted:
+        share //= 4
+    return min(spare, max(1, spare // sharing, share))
+
+
+def _worth_probing(ledger: Ledger, terms: Terms) -> bool:
+    """A probe may slip into the next window, so it costs half a permit: worth it while more time than that is at stake."""
+    return ledger.hi - ledger.lo > max(NARROW, terms.window // (4 * ledger.limit))
 
 
 def _offer_probe(ledger: Ledger, now: int) -> Offer:
     due = (ledger.lo + ledger.hi) // 2
-    return Offer(1, "probe") if now >= due else _wait(due - now)
+    if now >= due:
+        return Offer(1, "probe")
+    return _until(ledger, now, due)
+
+
+def _until(ledger: Ledger, now: int, first: int) -> Offer:
+    """One is told to come at ``first``, as probe or scout; the rest when its answer should have been reported."""
+    if not ledger.appointed:
+        return Offer(0, hold=max(1, first - now), at_least=first - now, appoints=True)
+    left = ledger.hi - now
+    return _wait(left + ledger.flight + 1, left)
 
 
 def _offer_spent(ledger: Ledger, now: int, terms: Terms) -> Offer:
     """Nothing left: until the window is over, or sooner where permits that are out may come back unsent."""
     left = ledger.hi - now
-    if ledger.scout and now - ledger.scout < SCOUT_PATIENCE:
+    if _scout_is_out(ledger, now):
         return _wait(min(left, _scout_hold(ledger, now, terms)), 0)
     if ledger.r_min > 0 and sum(ledger.out) > 0:
-        return _wait(min(left, terms.ttl), 0)
-    return _wait(left)
+        return _wait(min(left, terms.ttl, max(terms.ttl // 8, now - ledger.drawn)), 0)
+    return _until(ledger, now, ledger.hi)
+
+
+def _scout_is_out(ledger: Ledger, now: int) -> bool:
+    return ledger.scout > 0 and now - ledger.scout < SCOUT_PATIENCE
 
 
 def _offer_unsure(ledger: Ledger, now: int, terms: Terms) -> Offer:
     out = sum(ledger.out)
-    if ledger.scout and now - ledger.scout < SCOUT_PATIENCE:
+    if _scout_is_out(ledger, now):
         return _wait(_scout_hold(ledger, now, terms), 0)
     if now < ledger.hi and ledger.r_min - out <= 0:
         return _offer_spent(ledger, now, terms)
@@ -384,8 +424,9 @@ def _offer_unsure(ledger: Ledger, now: int, terms: Terms) -> Offer:
 
 
 def _scout_hold(ledger: Ledger, now: int, terms: Terms) -> int:
-    """As long again as the scout has been out: the poll of a large or slow fleet thins out by itself."""
-    return min(terms.ttl, max(5, drawers(ledger) // 8, now - ledger.scout))
+    """Until it should be back, then as long again as it has been out: the poll of a slow fleet thins out by itself."""
+    out = now - ledger.scout
+    return min(terms.ttl, max(5, drawers(ledger) // 8, ledger.flight - out if out < ledger.flight else out))
 
 
 def _own_window(terms: Terms) -> tuple[int, int]:
@@ -413,8 +454,10 @@ def take(ledger: Ledger, now: int, terms: Terms, granted: Offer) -> None:
         _take_paced(ledger, now, terms, granted.count)
         return
     ledger.out[0] += granted.count
+    ledger.drawn = now
     if granted.kind != "lease":
         ledger.scout = now
+        ledger.appointed = 0
 
 
 def _take_paced(ledger: Ledger, now: int, terms: Terms, count: int) -> None:

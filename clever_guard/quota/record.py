@@ -112,9 +112,11 @@ def _draw(record: Record, now: int, terms: Terms, names: tuple[str, ...], draw: 
         rules.count_drawer(record.ledgers[name], draw)
     offers = [rules.offer(record.ledgers[name], now, terms, draw) for name in names]
     merged = _merge(offers)
-    if merged.count:
-        for name, offered in zip(names, offers, strict=True):
+    for name, offered in zip(names, offers, strict=True):
+        if merged.count:
             rules.take(record.ledgers[name], now, terms, Offer(merged.count, offered.kind))
+        elif offered.appoints:
+            record.ledgers[name].appointed = 1
     return merged
 
 
