@@ -12,13 +12,17 @@ clock; towards the store everything is integer milliseconds of the store's clock
 
 from __future__ import annotations
 
+import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from clever_guard.model import Claim, Hold, Permit, Reading, Receipt, Ticket
 from clever_guard.quota.store import Answer, Command, Draw, Report, Sight, Terms
 
+PATIENCE = 1.0
+"""A place in the queue is kept so long after its holder should have looked again."""
 QUEUE_GRACE = 0.1
 """Those behind the head of the queue look again so much later, should the head have given up."""
 PROMISE = 0.25
@@ -74,10 +78,10 @@ class StoreClock:
     got: float = 0.0
 
     def at_least(self, local: float) -> int:
-        return self.now + int((local - self.got) * 1000)
+        return self.now + math.floor((local - self.got) * 1000)
 
     def at_most(self, local: float) -> int:
-        return self.now + int((local - self.asked) * 1000) + 1
+        return self.now + math.ceil((local - self.asked) * 1000)
 
 
 @dataclass(slots=True, eq=False)
@@ -96,8 +100,8 @@ class Book:
     certain: float = 0.0
     """Until when it is certain that no permit is to be had."""
     clock: StoreClock = field(default_factory=StoreClock)
-    waiting: dict[Ticket, None] = field(default_factory=dict)
-    """Who waits, in order of arrival."""
+    waiting: dict[Ticket, float] = field(default_factory=dict)
+    """Who waits, in order of arrival, and when each should have looked again."""
     promised: dict[Ticket, float] = field(default_factory=dict)
     """Who was woken and has not come yet."""
     unsaid: dict[Lease, None] = field(default_factory=dict)
@@ -134,6 +138,8 @@ class Books:
         self._lock = threading.Lock()
         self._books: dict[tuple[str, str, int], Book] = {}
         self._talkative: dict[Book, None] = {}
+        self._urgent: dict[Book, None] = {}
+        self._moves: Counter[tuple[str, str, str]] = Counter()
 
     # -- callers ---------------------------------------------------------------------------------------------------
 
@@ -163,11 +169,13 @@ class Books:
 
     def due(self, now: float) -> Trip | None:
         """A report that should not wait for company. Asked after each call."""
-        if not self._talkative:
+        if not self._urgent:
             return None
         with self._lock:
-            for book in self._talkative:
-                if not book.drawing and self._is_due(book, now):
+            for book in list(self._urgent):
+                if book.drawing or not book.unsaid:
+                    del self._urgent[book]
+                elif not (book.waiting and now >= book.ask_at):
                     return self._trip(book, None)
         return None
 
@@ -195,6 +203,12 @@ class Books:
                         _keep(lease, _uncounted(sight))
                     if lease.sights:
                         self._remember(lease)
+
+    def moves(self) -> list[tuple[str, str, str, int]]:
+        """(label, bucket, op, permits) since the last time; op: granted, used, returned, expired."""
+        with self._lock:
+            moved, self._moves = self._moves, Counter()
+        return [(*key, count) for key, count in moved.items()]
 
     def closing(self, now: float) -> Trip | None:
         """What is still to be said at the end; unspent permits go back. Ask until None."""
@@ -233,6 +247,7 @@ class Books:
 
     def _give_back(self, book: Book, lease: Lease) -> None:
         lease.unsent += lease.left
+        self._move(lease, "returned", lease.left)
         lease.left = 0
         book.lease = None
         if lease.unsent:
@@ -263,9 +278,10 @@ class Books:
             ticket = Ticket()
         ticket.woken = False
         book.promised.pop(ticket, None)
-        book.waiting.setdefault(ticket)
-        head = next(iter(book.waiting)) is ticket and not book.drawing
+        book.waiting.setdefault(ticket, now + PATIENCE)
+        head = _head(book, now) is ticket and not book.drawing
         wait = max(0.0, book.ask_at - now) + (0.0 if head else QUEUE_GRACE)
+        book.waiting[ticket] = now + wait + PATIENCE
         return Hold(wait, max(0.0, book.certain - now), ticket, book.bucket)
 
     def _promise(self, book: Book, now: float) -> list[Ticket]:
@@ -290,6 +306,7 @@ class Books:
         told = tuple(tuple(_tell(book)) for book in books)
         for book in books:
             self._talkative.pop(book, None)
+            self._urgent.pop(book, None)
         commands = tuple(
             Command(
                 book.claim.identity,
@@ -309,6 +326,7 @@ class Books:
             book.ask_at = book.certain = 0.0
             lease = Lease(book, answer.now, answer.buckets, answer.kind, answer.granted, answer.granted, asked + self.ttl)
             book.lease = lease
+            self._move(lease, "granted", lease.granted)
             self._expire(book, got)
         else:
             spread = min(0.005, answer.hold / 4000) * self._random()
@@ -320,7 +338,9 @@ class Books:
     def _enter(self, lease: Lease, permit: Permit, receipt: Receipt, now: float) -> None:
         if not receipt.sent:
             self._take_back(lease, now)
-        elif receipt.readings:
+            return
+        self._move(lease, "used" if receipt.answered else "expired", 1)
+        if receipt.readings:
             self._enter_answer(lease, receipt)
         elif receipt.refused:
             lease.refused += 1
@@ -334,6 +354,11 @@ class Books:
             lease.left += 1
         else:
             lease.unsent += 1
+            self._move(lease, "returned", 1)
+
+    def _move(self, lease: Lease, op: str, count: int) -> None:
+        if count:
+            self._moves[lease.book.claim.label, lease.buckets[0], op] += count
 
     def _enter_answer(self, lease: Lease, receipt: Receipt) -> None:
         lease.answered += 1
@@ -349,6 +374,8 @@ class Books:
         book = lease.book
         if lease.answered or lease.refused or lease.unsent or lease.blank:
             self._remember(lease)
+            if self._is_urgent(book):
+                self._urgent[book] = None
         if lease.kind != "lease" and lease.finished and not book.drawing and book.waiting:
             book.ask_at = now
             return [next(iter(book.waiting))]
@@ -358,12 +385,19 @@ class Books:
         lease.book.unsaid[lease] = None
         self._talkative[lease.book] = None
 
-    def _is_due(self, book: Book, now: float) -> bool:
-        """Alone when the fleet waits for it (a scout), or when this process is on hold and its last call is in."""
-        if book.waiting and now >= book.ask_at:
-            return False
+    def _is_urgent(self, book: Book) -> bool:
+        """The fleet waits for it (a scout), or this process is on hold and its last call is in."""
         scouted = any(lease.kind != "lease" and lease.finished for lease in book.unsaid)
         return scouted or (bool(book.waiting) and all(lease.finished for lease in book.unsaid))
+
+
+def _head(book: Book, now: float) -> Ticket:
+    """The first who waits. Those who gave up (a deadline, an interruption) did not say so, and are dropped late."""
+    while True:
+        ticket, until = next(iter(book.waiting.items()))
+        if until >= now:
+            return ticket
+        del book.waiting[ticket]
 
 
 def _tell(book: Book) -> list[tuple[Lease, Report]]:

@@ -226,6 +226,7 @@ def refuse(ledger: Ledger, now: int, terms: Terms, report: Report) -> None:
 
 def hear_nothing(ledger: Ledger, now: int, terms: Terms, report: Report) -> None:
     """An answer below 400 without quota headers, and none were ever heard: keep small windows of our own."""
+    ledger.answered += report.blank
     if report.blank and not ledger.reset and not ledger.pace:
         ledger.pace = 1
         ledger.r_min = 0

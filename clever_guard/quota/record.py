@@ -84,7 +84,8 @@ def _settle(ledger: Ledger, now: int, terms: Terms, report: Report, name: str) -
     answered = sum(sight.answers for sight in report.sights if sight.bucket == name)
     back = report.unsent + max(0, report.answered - answered)
     rules.settle(ledger, now, terms, report.stamp, answered, back)
-    rules.refuse(ledger, now, terms, report)
+    if answered or not report.sights:
+        rules.refuse(ledger, now, terms, report)
     rules.hear_nothing(ledger, now, terms, report)
 
 
