@@ -16,7 +16,7 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from clever_guard.model import Claim, Hold, Permit, Reading, Receipt, Ticket
 from clever_guard.quota.store import Answer, Command, Draw, Report, Sight, Terms
@@ -50,6 +50,8 @@ class Lease:
     unsent: int = 0
     pause: int = 0
     blank: int = 0
+    trailing: int = 0
+    """Answers without quota headers since the last one with: no reading covers them."""
     sights: dict[tuple[str, int], Sight] = field(default_factory=dict)
 
     @property
@@ -60,11 +62,11 @@ class Lease:
         """Everything not yet reported, once; None when there is nothing."""
         if not (self.answered or self.refused or self.unsent or self.blank or self.sights):
             return None
-        sights = tuple(self.sights.values())
+        sights = tuple(_covering(sight, self.trailing) for sight in self.sights.values())
         report = Report(
             self.stamp, self.buckets, self.answered, self.refused, self.unsent, self.pause, self.blank, sights
         )
-        self.answered = self.refused = self.unsent = self.pause = self.blank = 0
+        self.answered = self.refused = self.unsent = self.pause = self.blank = self.trailing = 0
         self.sights = {}
         return report
 
@@ -200,7 +202,7 @@ class Books:
                     book.ask_at = now + 0.05
                 for lease, report in told:
                     for sight in report.sights:
-                        _keep(lease, _uncounted(sight))
+                        _keep(lease, replace(sight, answers=0))
                     if lease.sights:
                         self._remember(lease)
 
@@ -278,7 +280,7 @@ class Books:
             ticket = Ticket()
         ticket.woken = False
         book.promised.pop(ticket, None)
-        book.waiting.setdefault(ticket, now + PATIENCE)
+        book.waiting[ticket] = now + PATIENCE
         head = _head(book, now) is ticket and not book.drawing
         wait = max(0.0, book.ask_at - now) + (0.0 if head else QUEUE_GRACE)
         book.waiting[ticket] = now + wait + PATIENCE
@@ -347,6 +349,7 @@ class Books:
             lease.pause = max(lease.pause, min(MAX_PAUSE, int((receipt.retry_after or 0) * 1000)))
         elif receipt.ok:
             lease.blank += 1
+            lease.trailing += 1
 
     def _take_back(self, lease: Lease, now: float) -> None:
         """Unsent: back into the hand while the lease lives, else to the ledger."""
@@ -365,9 +368,18 @@ class Books:
         lease.refused += receipt.refused
         for reading in receipt.readings:
             _keep(lease, _sight(lease.book.clock, receipt, reading))
-        spent = any(reading.remaining == 0 for reading in receipt.readings)
-        if (spent or receipt.refused) and lease.book.lease is lease:
+        lease.trailing = 0
+        if lease.book.lease is lease:
+            self._heed(lease, 0 if receipt.refused else min(reading.remaining for reading in receipt.readings))
+
+    def _heed(self, lease: Lease, remaining: int) -> None:
+        """The server has less left than we hold: others took it, so what is too much goes back."""
+        if remaining == 0:
             self._give_back(lease.book, lease)
+        elif remaining < lease.left:
+            self._move(lease, "returned", lease.left - remaining)
+            lease.unsent += lease.left - remaining
+            lease.left = remaining
 
     def _after_settling(self, lease: Lease, now: float) -> list[Ticket]:
         """Note what is to be said. A scout is waited for by the whole fleet: if anybody waits here, it asks now."""
@@ -431,6 +443,10 @@ def _keep(lease: Lease, sight: Sight) -> None:
     lease.sights[key] = sight if other is None else _joined(other, sight)
 
 
+def _covering(sight: Sight, trailing: int) -> Sight:
+    return replace(sight, remaining=max(0, sight.remaining - trailing)) if trailing else sight
+
+
 def _joined(one: Sight, other: Sight) -> Sight:
     return Sight(
         one.bucket,
@@ -442,10 +458,4 @@ def _joined(one: Sight, other: Sight) -> Sight:
         max(one.sent, other.sent),
         min(one.received, other.received),
         one.answers + other.answers,
-    )
-
-
-def _uncounted(sight: Sight) -> Sight:
-    return Sight(
-        sight.bucket, sight.limit, sight.remaining, sight.reset, sight.low, sight.high, sight.sent, sight.received, 0
     )

@@ -60,6 +60,9 @@ class Ledger:
     hi: int = 0
     out: list[int] = field(default_factory=lambda: [0, 0, 0])
     """Permits drawn and not reported, by the slot of their draw, youngest first."""
+    gone: int = 0
+    """Permits that aged out unreported of late: they come back when calls prove slower than three slots."""
+    gone_at: int = 0
     drawers: list[int] = field(default_factory=lambda: [0, 0])
     """Books that drew in this window and in the one before."""
     adopted: int = 0
@@ -86,6 +89,10 @@ class Ledger:
     strikes: int = 0
     pace: int = 0
     """1: the API sends no quota headers, and small windows of our own are kept instead."""
+    spent: int = 0
+    """Permits reported as answered in this window, or given up in it."""
+    stranger: int = 0
+    """What others than this fleet take of a window, as far as the last windows showed."""
     answered: int = 0
     refused: int = 0
 
@@ -173,9 +180,22 @@ def _age(ledger: Ledger, now: int, terms: Terms) -> None:
         dropped = ledger.out.pop()
         ledger.out.insert(0, 0)
         if dropped:
-            end = (current - 1) * ledger.slot
-            ledger.since = max(ledger.since, end + terms.ttl)
+            _give_up(ledger, dropped, (current - 1) * ledger.slot, terms)
         current += 1
+
+
+def _give_up(ledger: Ledger, dropped: int, end: int, terms: Terms) -> None:
+    """``end`` is when the slot ended. Its leases were alive for a TTL more: only a permit drawn later tells the truth."""
+    ledger.since = max(ledger.since, end + terms.ttl)
+    kept = ledger.gone if end - ledger.gone_at <= max(terms.window, ledger.stride) // 2 else 0
+    ledger.gone = kept + dropped
+    ledger.spent += dropped
+    ledger.gone_at = end
+
+
+def regress(ledger: Ledger, now: int, terms: Terms) -> None:
+    """Somebody remembers a later time than this record does: the store fell back to an older state."""
+    ledger.since = max(ledger.since, now + terms.ttl)
 
 
 def _rejuvenate(ledger: Ledger) -> None:
@@ -200,6 +220,7 @@ def settle(ledger: Ledger, now: int, terms: Terms, stamp: int, answered: int, ba
     if terms.solo:
         ledger.r_min = max(0, ledger.r_min - answered)
     ledger.answered += answered
+    ledger.spent += answered
 
 
 def _lengthen_slots(ledger: Ledger, age: int, terms: Terms) -> None:
@@ -208,6 +229,8 @@ def _lengthen_slots(ledger: Ledger, age: int, terms: Terms) -> None:
     if slot > ledger.slot:
         ledger.slot = slot
         _rejuvenate(ledger)
+        ledger.out[0] += ledger.gone
+        ledger.gone = 0
 
 
 def refuse(ledger: Ledger, now: int, terms: Terms, report: Report) -> None:
@@ -225,9 +248,11 @@ def refuse(ledger: Ledger, now: int, terms: Terms, report: Report) -> None:
 
 
 def hear_nothing(ledger: Ledger, now: int, terms: Terms, report: Report) -> None:
-    """An answer below 400 without quota headers, and none were ever heard: keep small windows of our own."""
+    """Answers below 400 without quota headers count as spent; where none were ever heard, keep small windows instead."""
     ledger.answered += report.blank
-    if report.blank and not ledger.reset and not ledger.pace:
+    if ledger.reset and not report.sights:
+        ledger.r_min = max(0, ledger.r_min - report.blank)
+    elif report.blank and not ledger.pace:
         ledger.pace = 1
         ledger.r_min = 0
         ledger.hi = now + _own_window(terms)[0]
@@ -244,7 +269,10 @@ def hear(ledger: Ledger, now: int, terms: Terms, report: Report, sight: Sight) -
         _adopt(ledger, now, terms, sight)
         _trust_only(ledger, sight)
     elif abs(ahead) <= min(SAME_RESET, half - 1):
-        _hear_same(ledger, terms, sight)
+        if sight.sent >= ledger.hi and sight.remaining > ledger.r_min:
+            _hear_anew(ledger, now, terms, sight)
+        else:
+            _hear_same(ledger, terms, sight)
     elif ahead > 0 and sight.received >= ledger.hi - half:
         _hear_next(ledger, now, terms, sight)
     elif report.stamp > ledger.adopted:
@@ -291,7 +319,10 @@ def _hear_next(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
 
 
 def _hear_anew(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
-    """A number that follows from nothing: the server's clock was set, or its window changed. Remaining only falls."""
+    """A number that follows from nothing: the server's clock was set, or its window changed. Remaining only falls.
+
+    Set back by a whole window, the clock even gives the old number again; a Remaining that rose tells the windows apart.
+    """
     r_min = ledger.r_min
     over = now >= ledger.hi
     ledger.stride = 0
@@ -302,13 +333,36 @@ def _hear_anew(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
 
 
 def _adopt(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
-    ledger.pace = 0
+    _remember_stranger(ledger)
+    ledger.pace = ledger.spent = 0
     ledger.reset = sight.reset
     ledger.limit = terms.limit if terms.solo else sight.limit
     ledger.r_min = min(sight.remaining, ledger.limit)
     ledger.adopted = now
     ledger.appointed = 0
     ledger.drawers = [0, ledger.drawers[0]]
+
+
+def _unexplained(ledger: Ledger) -> int:
+    """What was taken of this window and is neither reported by us nor out."""
+    return max(0, ledger.limit - ledger.r_min - ledger.spent - sum(ledger.out))
+
+
+def _remember_stranger(ledger: Ledger) -> None:
+    """Up at once, down by a quarter a window."""
+    taken = _unexplained(ledger) if ledger.reset and not ledger.pace else 0
+    ledger.stranger = max(taken, ledger.stranger * 3 // 4)
+
+
+def _expected(ledger: Ledger, now: int, terms: Terms) -> int:
+    """What a stranger is still to take: no more than it usually does, and evenly, so that little is kept at the end.
+
+    One permit stays: the newest Remaining is always a little older than the stranger's newest request.
+    """
+    if not ledger.stranger:
+        return 0
+    left = ledger.stranger * min(terms.window, ledger.hi - now) // terms.window
+    return max(1, min(left, ledger.stranger - _unexplained(ledger)))
 
 
 def _bounds(ledger: Ledger, sight: Sight) -> tuple[int, int]:
@@ -323,11 +377,13 @@ def _trust_only(ledger: Ledger, sight: Sight) -> None:
 def _narrow(ledger: Ledger, lo: int, hi: int, sight: Sight) -> None:
     """The bracket that agrees with both; where they contradict each other, the newest answer's own."""
     low, high = _bounds(ledger, sight)
-    low, high = max(lo, low), min(hi, high)
-    if low <= high:
-        ledger.lo, ledger.hi = low, high
-    else:
-        _trust_only(ledger, sight)
+    gap = max(lo, low) - min(hi, high)
+    if gap <= 0:
+        ledger.lo, ledger.hi = max(lo, low), min(hi, high)
+        return
+    if gap <= MAX_SLACK:
+        ledger.margin = max(ledger.margin, min(LATE + gap, 10 * LATE))
+    _trust_only(ledger, sight)
 
 
 # --- draws ------------------------------------------------------------------------------------------------------------
@@ -358,13 +414,19 @@ def _offer_sure(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
     available = ledger.r_min - sum(ledger.out)
     if available <= 0:
         return _offer_spent(ledger, now, terms)
-    floor = draw.reserve * (ledger.hi - now) // terms.window
+    floor = draw.reserve * (ledger.hi - now) // terms.window + _expected(ledger, now, terms)
     if available <= floor:
-        return _wait(min(ledger.hi - now, ledger.hi - now - available * terms.window // draw.reserve + 1), 0)
+        return _offer_floored(ledger, now, terms, draw)
     probing = floor == 0 and _worth_probing(ledger, terms)
     if probing and available == 1:
         return _offer_probe(ledger, now)
     return Offer(min(draw.want, _portion(ledger, available - floor - probing, draw)))
+
+
+def _offer_floored(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
+    """What is left is kept for others. The floor falls by a permit in so many ms; each waiter should find one."""
+    falls = terms.window // max(1, draw.reserve + ledger.stranger)
+    return _wait(min(ledger.hi - now, terms.ttl, max(terms.ttl // 8, falls * drawers(ledger))), 0)
 
 
 def _portion(ledger: Ledger, spare: int, draw: Draw) -> int:

@@ -34,7 +34,7 @@ class Record:
 def transition(record: Record, now: int, command: Command) -> tuple[Record, Answer]:
     """Apply one command at ``now`` (store milliseconds)."""
     after = Record(dict(record.routes), {name: rules.clone(ledger) for name, ledger in record.ledgers.items()})
-    now = _tick(after, now, command.terms)
+    now = _tick(after, now, command)
     for report in command.reports:
         _report(after, now, command, report)
     names = after.routes.get(command.route, ("",))
@@ -49,10 +49,17 @@ def lifetime(record: Record, now: int, command: Command) -> int:
     return KEEP * max(command.terms.window, command.terms.ttl, *ends)
 
 
-def _tick(record: Record, now: int, terms: Terms) -> int:
-    """All ledgers of a record live on one clock: the newest of theirs, or ``now``."""
-    times = [rules.tick(ledger, now, terms) for ledger in record.ledgers.values()]
-    return max(times, default=now)
+def _tick(record: Record, now: int, command: Command) -> int:
+    """Let time pass for all ledgers. A stamp later than a record's last command proves that the record is an old one."""
+    known = max((report.stamp for report in command.reports), default=0)
+    known = max(known, command.draw.previous if command.draw else 0)
+    times = [now]
+    for ledger in record.ledgers.values():
+        lost = ledger.last < known <= now
+        times.append(rules.tick(ledger, now, command.terms))
+        if lost:
+            rules.regress(ledger, now, command.terms)
+    return max(times)
 
 
 def _report(record: Record, now: int, command: Command, report: Report) -> None:
