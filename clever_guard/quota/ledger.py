@@ -324,7 +324,7 @@ def _hear_anew(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
     Set back by a whole window, the clock even gives the old number again; a Remaining that rose tells the windows apart.
     """
     r_min = ledger.r_min
-    over = now >= ledger.hi
+    over = now >= ledger.hi or (sight.sent >= ledger.lo and sight.remaining > ledger.r_min)
     ledger.stride = 0
     _adopt(ledger, now, terms, sight)
     if not over:
