@@ -126,6 +126,8 @@ class Request:
     """Seconds waited for quota so far; counted by the driver."""
     last: Outcome | None = None
     """The newest outcome of this call: the evidence an error carries."""
+    exhausted: bool = False
+    """Set by a policy that gave up after its last retry."""
     native: Any = field(default=None, repr=False)
     """The adapter's own arguments. Policies do not look inside."""
 

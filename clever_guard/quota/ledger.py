@@ -479,11 +479,16 @@ def _offer_unsure(ledger: Ledger, now: int, terms: Terms) -> Offer:
     out = sum(ledger.out)
     if _scout_is_out(ledger, now):
         return _wait(_scout_hold(ledger, now, terms), 0)
-    if now < ledger.hi and ledger.r_min - out <= 0:
+    if now < ledger.hi and ledger.r_min - out <= _doubted(ledger):
         return _offer_spent(ledger, now, terms)
     if now >= ledger.hi and out >= ledger.limit:
         return _wait(terms.ttl, 0)
     return Offer(1, "scout")
+
+
+def _doubted(ledger: Ledger) -> int:
+    """Permits given up in this window may have been spent: the very last ones are not worth a refusal."""
+    return min(ledger.gone, 1 + ledger.limit // 100) if ledger.gone_at >= ledger.adopted else 0
 
 
 def _scout_hold(ledger: Ledger, now: int, terms: Terms) -> int:

@@ -1,0 +1,33 @@
+"""How an API spells its quota in headers.
+
+A dialect is a total function: whatever bytes an answer carries, it gives a HeaderReport in bounded time and never
+raises. It is chosen by the user and never guessed, because the same header means an epoch at one API and seconds from
+now at another.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from clever_guard.dialects.x_ratelimit import XRateLimit
+from clever_guard.model import HeaderReport, Headers
+
+__all__ = ["Dialect", "XRateLimit", "dialect_named"]
+
+
+class Dialect(Protocol):
+    """Headers, status and our own wall clock (epoch seconds, for answers without a Date) -> what they say."""
+
+    def __call__(self, headers: Headers, status: int, wall: float, /) -> HeaderReport: ...
+
+
+_BY_NAME: dict[str, Dialect] = {"x-ratelimit": XRateLimit()}
+
+
+def dialect_named(name: str) -> Dialect:
+    """The dialect of that name. Raises ValueError with the names there are."""
+    try:
+        return _BY_NAME[name]
+    except KeyError:
+        known = ", ".join(sorted(_BY_NAME))
+        raise ValueError(f"no dialect is called {name!r}; known: {known} (or hand in a function)") from None

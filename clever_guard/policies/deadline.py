@@ -1,0 +1,28 @@
+"""Deadline: how long a whole call may take, its retries and waits included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clever_guard.flow import Flow, Proceed
+from clever_guard.model import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """At most ``seconds`` a call (above 0, else ValueError).
+
+    It only writes the time down: the driver begins no wait that cannot end by then, and each send gets connect and read
+    timeouts of at most what is left. A body that trickles in can still exceed it, for the read timeout is per read.
+    """
+
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if not self.seconds > 0:
+            raise ValueError(f"Deadline({self.seconds!r}): give a number of seconds above 0")
+
+    def around(self, request: Request, proceed: Proceed, /) -> Flow:
+        mine = request.now + self.seconds
+        request.deadline = mine if request.deadline is None else min(mine, request.deadline)
+        return (yield from proceed(request))
