@@ -13,7 +13,19 @@ An adapter makes, for each, a class that is also of its library's own family, so
 
 from __future__ import annotations
 
+import pickle
+from dataclasses import dataclass
 from typing import Any
+
+FIELDS = ("retry_in", "retry_at", "last", "bucket", "sent")
+
+
+@dataclass(frozen=True, slots=True)
+class LastAnswer:
+    """What is left of a response that could not be pickled with the error that carried it."""
+
+    status: int | None
+    kind: str
 
 
 class GuardError(Exception):
@@ -39,6 +51,26 @@ class GuardError(Exception):
         self.last = last
         self.bucket = bucket
         self.sent = sent
+
+    def fields(self) -> dict[str, Any]:
+        """Everything but the message, as it can travel in a pickle."""
+        fields = {name: getattr(self, name) for name in FIELDS}
+        return fields | {"last": _portable(self.last)}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), str(self), self.fields())
+
+
+def _rebuild(kind: type[GuardError], message: str, fields: dict[str, Any]) -> GuardError:
+    return kind(message, **fields)
+
+
+def _portable(last: Any) -> Any:
+    try:
+        pickle.dumps(last)
+    except Exception:  # a stranger's object may raise anything here, and the error must travel all the same
+        return LastAnswer(getattr(last, "status", None), type(last).__name__)
+    return last
 
 
 class QuotaTimeout(GuardError):

@@ -51,11 +51,12 @@ def _pair(
         return (), ("remaining_missing",)
     if max(len(limit), len(remaining), len(reset)) > MAX_FIELD or len(bucket or "") > MAX_FIELD:
         return (), ("header_long",)
-    columns = [members(limit), members(remaining), members(reset)]
-    names = members(bucket) if bucket else [""] * len(columns[0])
-    if any(len(column) != len(names) for column in columns) or len(names) > MAX_BUCKETS:
+    limits, lefts, resets = members(limit), members(remaining), members(reset)
+    names = members(bucket) if bucket else [""] * len(limits)
+    if not len(limits) == len(lefts) == len(resets) == len(names) <= MAX_BUCKETS:
         return (), ("lists_unequal",)
-    return _sort_out([_reading(*row, now) for row in zip(*columns, names, strict=True)])
+    rows = zip(limits, lefts, resets, names, strict=True)
+    return _sort_out([_reading(allowed, left, end, name, now) for allowed, left, end, name in rows])
 
 
 def _sort_out(found: list[Reading | str]) -> tuple[tuple[Reading, ...], tuple[str, ...]]:

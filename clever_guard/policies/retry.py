@@ -83,8 +83,6 @@ class Retry:
             if self.quota_window is not None and self._is_first_refusal(course, outcome):
                 return 0.0, "quota"
             asked = max([asked, *(reading.resets_in or 0.0 for reading in report.readings)])
-            if self.quota_window is None and asked > 0:
-                return asked, "retry_after"
         return (asked, "retry_after") if asked > backoff else (backoff, "backoff")
 
     def _is_first_refusal(self, course: _Course, outcome: Outcome) -> bool:

@@ -252,7 +252,7 @@ def hear_nothing(ledger: Ledger, now: int, terms: Terms, report: Report) -> None
     ledger.answered += report.blank
     if ledger.reset and not report.sights:
         ledger.r_min = max(0, ledger.r_min - report.blank)
-    elif report.blank and not ledger.pace:
+    elif report.blank and not ledger.reset and not ledger.pace:
         ledger.pace = 1
         ledger.r_min = 0
         ledger.hi = now + _own_window(terms)[0]

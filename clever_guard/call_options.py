@@ -1,0 +1,90 @@
+"""What a caller says for a block of code rather than for a guard: ``with options(deadline=10): ...``
+
+The options follow the context (contextvars): they are seen by everything called from the block, and not by the threads of
+a pool. ``options.bind(f)`` carries them there.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from types import TracebackType
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """``deadline`` and ``max_wait`` in seconds, counted for each call; None leaves a matter to the guard."""
+
+    deadline: float | None = None
+    max_wait: float | None = None
+    priority: str | None = None
+    idempotent: bool | None = None
+
+    def __post_init__(self) -> None:
+        _check("deadline", self.deadline, above=0.0)
+        _check("max_wait", self.max_wait, above=-math.ulp(0.0))
+
+    def over(self, other: CallOptions) -> CallOptions:
+        """These options, and ``other``'s where these say nothing."""
+        mine = {field.name: getattr(self, field.name) for field in fields(self)}
+        return CallOptions(**{name: getattr(other, name) if value is None else value for name, value in mine.items()})
+
+
+def _check(name: str, seconds: float | None, *, above: float) -> None:
+    if seconds is not None and not seconds > above:
+        raise ValueError(f"{name}={seconds!r}: give a number of seconds {'above 0' if above == 0 else 'of 0 or more'}")
+
+
+NO_OPTIONS = CallOptions()
+_current: contextvars.ContextVar[CallOptions] = contextvars.ContextVar("clever_guard_options", default=NO_OPTIONS)
+
+
+def current() -> CallOptions:
+    """The options of the running context."""
+    return _current.get()
+
+
+class options:  # noqa: N801  (used like a function)
+    """``with options(deadline=10, max_wait=5, priority="interactive", idempotent=True): ...``
+
+    Nested blocks add to each other, the inner one first. Raises ValueError for a deadline that is not above 0.
+    """
+
+    def __init__(
+        self,
+        *,
+        deadline: float | None = None,
+        max_wait: float | None = None,
+        priority: str | None = None,
+        idempotent: bool | None = None,
+    ) -> None:
+        self._options = CallOptions(deadline, max_wait, priority, idempotent)
+        self._tokens: list[contextvars.Token[CallOptions]] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append(_current.set(self._options.over(_current.get())))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _current.reset(self._tokens.pop())
+
+    @staticmethod
+    def bind(function: Callable[P, R]) -> Callable[P, R]:
+        """``function`` with the options of *this* context, for the thread of a pool."""
+        carried = _current.get()
+
+        def bound(*args: P.args, **kwargs: P.kwargs) -> R:
+            token = _current.set(carried)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                _current.reset(token)
+
+        return bound

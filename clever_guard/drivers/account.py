@@ -1,0 +1,66 @@
+"""What every driver decides the same way: which waits may begin, and how a call ended. No I/O, no clock."""
+
+from __future__ import annotations
+
+from clever_guard.errors import DeadlineExceeded, GuardError, QuotaTimeout, RetriesExhausted
+from clever_guard.flow import Wait
+from clever_guard.model import Failure, Outcome, Reply, Request
+
+
+def time_for(request: Request, wait: Wait) -> float:
+    """Seconds this wait may take: all it wants, less where the deadline or ``max_wait`` comes first. May be negative."""
+    allowed = wait.seconds
+    if request.deadline is not None:
+        allowed = min(allowed, request.deadline - request.now)
+    if wait.reason == "quota" and request.max_wait is not None:
+        allowed = min(allowed, request.max_wait - request.held)
+    return allowed
+
+
+def refusal(request: Request, wait: Wait, wall: float) -> GuardError | None:
+    """The error for a wait that cannot end in time, or None when it may begin. ``wall``: epoch seconds."""
+    allowed = time_for(request, wait)
+    if allowed >= wait.seconds or (allowed > 0 and wait.at_least <= allowed):
+        return None
+    soonest = max(wait.at_least, 0.0)
+    kind = QuotaTimeout if wait.reason == "quota" else DeadlineExceeded
+    return kind(
+        _sentence(request, wait, soonest),
+        retry_in=soonest,
+        retry_at=wall + soonest,
+        last=evidence(request.last),
+        bucket=wait.bucket,
+        sent=request.sends > 0,
+    )
+
+
+def _sentence(request: Request, wait: Wait, soonest: float) -> str:
+    room = []
+    if request.deadline is not None:
+        room.append(f"the deadline leaves {max(0.0, request.deadline - request.now):.2f} s")
+    if wait.reason == "quota" and request.max_wait is not None:
+        room.append(f"max_wait leaves {max(0.0, request.max_wait - request.held):.2f} s")
+    what = f"no permit for bucket {wait.bucket}" if wait.reason == "quota" else f"the next attempt ({wait.reason})"
+    return f"{what} before {soonest:.2f} s from now, but {' and '.join(room)}"
+
+
+def evidence(outcome: Outcome | None) -> object:
+    """What an error carries as ``last``: the library's response, or the exception."""
+    if isinstance(outcome, Reply):
+        return outcome.response
+    return outcome.error if isinstance(outcome, Failure) else None
+
+
+def ending(request: Request, outcome: Outcome | None, error: BaseException | None) -> str:
+    """How a call ended, in the bounded words of the metrics."""
+    if error is not None:
+        if not isinstance(error, Exception):
+            return "cancelled"
+        if isinstance(error, RetriesExhausted):
+            return "exhausted"
+        return "rejected" if isinstance(error, GuardError) else "error"
+    if request.exhausted:
+        return "exhausted"
+    if isinstance(outcome, Reply):
+        return "ok" if outcome.status < 400 else "permanent"
+    return "error"

@@ -1,0 +1,221 @@
+"""The guard: ordered policies, a store, observers. What the user builds once and wraps clients with."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
+
+from clever_guard.call_options import CallOptions
+from clever_guard.drivers.sync import SyncDriver, Transport
+from clever_guard.engine import Engine
+from clever_guard.errors import GuardError
+from clever_guard.events import Observer
+from clever_guard.flow import Policy, fold
+from clever_guard.model import Outcome, Request
+from clever_guard.policies.deadline import Deadline
+from clever_guard.policies.quota import Quota
+from clever_guard.policies.retry import Retry
+from clever_guard.stores import open_store
+
+C = TypeVar("C")
+MODES = ("enforce", "shadow", "off")
+_ORDER = (Deadline, Retry, Quota)
+log = logging.getLogger("clever_guard")
+
+
+class Guard:
+    """Policies (outermost first), where the ledgers live, and who is told.
+
+    ``store``: None (this process alone), a URL, a redis client, or a store object; default ``CLEVER_GUARD_STORE``.
+    ``hosts``: the hosts to guard, None for all; others pass untouched. ``mode``: ``enforce``, ``shadow`` (count, never wait) or
+    ``off``; ``CLEVER_GUARD_MODE`` overrides it. ``secret`` keys the digests that stand for tokens; default
+    ``CLEVER_GUARD_SECRET``. ``fleet`` is how many workers to assume when the store is down and was never seen up;
+    ``on_store_failure``: ``local`` (work on with a share of the budget) or ``raise``. ``timeout``: (connect, read) seconds for
+    clients whose caller and pool say nothing.
+
+    Raises ValueError, in one sentence, for an order of policies that cannot be meant and for values that cannot be.
+    """
+
+    def __init__(
+        self,
+        *policies: Policy,
+        store: Any = None,
+        observers: Iterable[Observer] | None = None,
+        hosts: Iterable[str] | None = None,
+        name: str = "clever",
+        mode: str = "enforce",
+        secret: str | bytes | None = None,
+        fleet: int = 16,
+        on_store_failure: str = "local",
+        timeout: tuple[float, float] | None = None,
+        max_wait: float | None = None,
+        ttl: float = 1.0,
+    ) -> None:
+        check_order(policies)
+        self.name = name
+        self.mode = _mode(mode)
+        self.hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
+        self.timeout = timeout
+        self.max_wait = max_wait
+        self.closed = False
+        key = _secret(secret)
+        self.policies = _bound(policies, key)
+        acting = self.policies if self.mode == "enforce" else tuple(p for p in self.policies if isinstance(p, Quota))
+        self._proceed = fold(acting)
+        self._engine = Engine(
+            name=name,
+            store=open_store(os.environ.get("CLEVER_GUARD_STORE") or None if store is None else store),
+            observers=tuple(observers or ()),
+            secret=key,
+            fleet=fleet,
+            on_store_failure=on_store_failure,
+            shadow=self.mode == "shadow",
+            ttl=ttl,
+        )
+        _guards.add(self)
+
+    def __repr__(self) -> str:
+        layers = ", ".join(type(policy).__name__ for policy in self.policies)
+        return f"Guard({layers}, name={self.name!r}, mode={self.mode!r})"
+
+    # -- clients -----------------------------------------------------------------------------------------------------
+
+    def wrap(
+        self,
+        client: C,
+        *,
+        priority: str | None = None,
+        max_wait: float | None = None,
+        deadline: float | None = None,
+        idempotent: bool | None = None,
+    ) -> C:
+        """Guard ``client`` and return it: the same object, patched in place. The options hold for all its calls.
+
+        Raises TypeError for what cannot be wrapped, ValueError when another guard holds it for the same hosts.
+        """
+        self.check_open()
+        if self.mode == "off":
+            return client
+        from clever_guard.adapters import adapter_for
+
+        adapter_for(client).wrap(client, self, CallOptions(deadline, max_wait, priority, idempotent))
+        return client
+
+    def unwrap(self, client: C) -> C:
+        """Undo ``wrap`` without a trace and return the client. A client that is not wrapped stays as it is."""
+        from clever_guard.adapters import adapter_for
+
+        adapter_for(client).unwrap(client, self)
+        return client
+
+    # -- calls ---------------------------------------------------------------------------------------------------------
+
+    def covers(self, host: str) -> bool:
+        """Whether calls to ``host`` are guarded."""
+        return self.hosts is None or host.lower() in self.hosts
+
+    def call(self, request: Request, transport: Transport) -> Outcome:
+        """One call through all policies. For adapters. Raises GuardError after ``close``."""
+        self.check_open()
+        return self.driver.call(request, self._proceed, transport)
+
+    @property
+    def driver(self) -> SyncDriver:
+        return self._engine.driver
+
+    @property
+    def has_quota(self) -> bool:
+        return any(isinstance(policy, Quota) for policy in self.policies)
+
+    def check_open(self) -> None:
+        if self.closed:
+            raise GuardError(f"the guard {self.name!r} is closed; unwrap the client to go on without it")
+
+    # -- life ----------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Give unspent permits back and let go of the store. Wrapped clients raise GuardError from now on."""
+        if not self.closed:
+            self.closed = True
+            self._engine.close()
+
+    def __enter__(self) -> Guard:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start_anew(self) -> None:
+        """In a forked child: the leases, locks, sockets and randomness of the parent are not ours."""
+        self._engine.start_anew()
+
+
+_guards: weakref.WeakSet[Guard] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for guard in list(_guards):
+        guard.start_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def check_order(policies: Sequence[Policy]) -> None:
+    """Raise ValueError, saying why, for an order that cannot be meant."""
+    for policy in policies:
+        if not hasattr(policy, "around"):
+            raise ValueError(f"{policy!r} is no policy: it has no method around(request, proceed)")
+    kinds = [type(policy) for policy in policies if isinstance(policy, _ORDER)]
+    for kind in _ORDER:
+        if kinds.count(kind) > 1:
+            raise ValueError(f"two {kind.__name__} policies in one guard: give one")
+    if kinds != sorted(kinds, key=_ORDER.index):
+        names = ", ".join(kind.__name__ for kind in kinds)
+        raise ValueError(f"Guard({names}) is the wrong way round: {_why(kinds)}; write them as Deadline, Retry, Quota")
+
+
+def _why(kinds: list[type]) -> str:
+    if Quota in kinds and Retry in kinds and kinds.index(Quota) < kinds.index(Retry):
+        return "a Quota outside Retry would count one permit for six attempts"
+    return "a Deadline inside the others would start anew with each attempt"
+
+
+def _bound(policies: Sequence[Policy], secret: bytes) -> tuple[Policy, ...]:
+    window = next((policy.window for policy in policies if isinstance(policy, Quota)), None)
+    return tuple(_bind(policy, secret, window) for policy in policies)
+
+
+def _bind(policy: Policy, secret: bytes, window: float | None) -> Policy:
+    if isinstance(policy, Quota):
+        return policy.bound(secret)
+    if isinstance(policy, Retry):
+        return policy.bound(chance, window)
+    return policy
+
+
+_random = random.SystemRandom()
+chance: Callable[[], float] = _random.random
+"""Randomness that a fork does not repeat."""
+
+
+def _secret(given: str | bytes | None) -> bytes:
+    secret = os.environ.get("CLEVER_GUARD_SECRET", "") if given is None else given
+    return secret.encode() if isinstance(secret, str) else secret
+
+
+def _mode(given: str) -> str:
+    override = os.environ.get("CLEVER_GUARD_MODE")
+    mode = override or given
+    if mode not in MODES:
+        source = "CLEVER_GUARD_MODE" if override else "mode"
+        raise ValueError(f"{source}={mode!r}: write enforce, shadow or off")
+    return mode

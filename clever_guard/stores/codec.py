@@ -1,0 +1,63 @@
+"""A ledger as a line of integers, the same in sqlite and in Redis, and distrusted when it is read back."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from clever_guard.quota.ledger import Ledger
+from clever_guard.quota.record import MAX_NAMES, MAX_ROUTES, Record
+
+FIELDS = (
+    "limit last slot since r_min reset lo hi out out out gone gone_at drawers drawers adopted seen scout flight drawn "
+    "appointed stride margin slack pause struck strikes pace spent stranger answered refused"
+).split()
+"""Order of the integers; ``stores/ledger.lua`` has the same."""
+_LINE = re.compile(r"-?[0-9]{1,15}(?: -?[0-9]{1,15}){%d}" % (len(FIELDS) - 1))
+_NAME = re.compile(r"[A-Za-z0-9_.-]{0,32}")
+
+
+def line_of(ledger: Ledger) -> str:
+    """The integers, separated by spaces."""
+    numbers: list[int] = []
+    for name in dict.fromkeys(FIELDS):
+        value = getattr(ledger, name)
+        numbers.extend(value if isinstance(value, list) else [value])
+    return " ".join(map(str, numbers))
+
+
+def ledger_of(line: str) -> Ledger | None:
+    """The ledger, or None for anything that is not one: then it starts anew."""
+    if not _LINE.fullmatch(line):
+        return None
+    values: dict[str, list[int]] = {}
+    for name, number in zip(FIELDS, line.split(" "), strict=True):
+        values.setdefault(name, []).append(int(number))
+    if values["limit"][0] < 1 or values["slot"][0] < 1 or min(values["out"]) < 0:
+        return None
+    lists = ("out", "drawers")
+    return Ledger(**{name: value if name in lists else value[0] for name, value in values.items()})  # type: ignore[arg-type]
+
+
+def body_of(record: Record) -> str:
+    """A record as JSON."""
+    ledgers = {name: line_of(ledger) for name, ledger in record.ledgers.items()}
+    return json.dumps({"routes": record.routes, "ledgers": ledgers}, separators=(",", ":"))
+
+
+def record_of(body: str) -> Record:
+    """The record; what is not understood in it is left out."""
+    try:
+        found = json.loads(body)
+        routes, ledgers = dict(found["routes"]), dict(found["ledgers"])
+    except (ValueError, TypeError, KeyError):
+        return Record()
+    record = Record()
+    for name, line in ledgers.items():
+        ledger = ledger_of(line) if isinstance(line, str) and _NAME.fullmatch(name) else None
+        if ledger is not None:
+            record.ledgers[name] = ledger
+    for route, names in list(routes.items())[:MAX_ROUTES]:
+        if isinstance(names, list) and 0 < len(names) <= MAX_NAMES and all(name in record.ledgers for name in names):
+            record.routes[route] = tuple(names)
+    return record

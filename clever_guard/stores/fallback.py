@@ -1,0 +1,170 @@
+"""What a worker does while its shared store does not answer: it goes on with its share, and says so.
+
+The circuit opens at the first failure. While it is open commands are answered by a ledger of this process alone, which
+spends at most ``limit / fleet`` of every window, whatever Remaining says; headers still rule downwards. One caller at a time
+looks whether the store is back. Grants made in the dark carry stamps of the store's clock, carried on from the last
+contact, so their readings can be reported afterwards; their counts are not, for those permits were not drawn there.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from clever_guard.errors import StoreUnavailable
+from clever_guard.quota.store import Answer, Command, Report, Store, Terms
+from clever_guard.stores.memory import MemoryStore, monotonic_ms
+
+FIRST_PATIENCE = 500
+"""Milliseconds until the first look whether the store is back; doubled each time."""
+MOST_PATIENCE = 5_000
+REMEMBERED = 4_096
+log = logging.getLogger("clever_guard")
+
+
+class Fallback:
+    """A shared store with something to fall back on.
+
+    ``fleet``: workers to assume until the store has told how many draw. ``on_change(degraded)`` is called once for each change,
+    under no lock.
+    """
+
+    shared = True
+
+    def __init__(
+        self,
+        primary: Store,
+        *,
+        fleet: int = 16,
+        on_change: Callable[[bool], None] = lambda degraded: None,
+        clock: Callable[[], int] = monotonic_ms,
+    ) -> None:
+        self._primary = primary
+        self._fleet = fleet
+        self._on_change = on_change
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._offset: int | None = None
+        self._drawers: deque[tuple[int, int]] = deque()
+        self._dark = MemoryStore(self._store_time)
+        self._drawn_dark: dict[int, None] = {}
+        self._degraded = False
+        self._patience = FIRST_PATIENCE
+        self._look_at = 0
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the store is taken to be down."""
+        return self._degraded
+
+    def execute(self, commands: Sequence[Command], /) -> Sequence[Answer]:
+        """The store's answers, or our own. Never raises StoreUnavailable."""
+        if self._may_ask():
+            try:
+                answers = self._primary.execute([self._lit(command) for command in commands])
+            except StoreUnavailable as error:
+                self._went_dark(error)
+            else:
+                self._answered(answers, commands)
+                return answers
+        return self._in_the_dark(commands)
+
+    def fingerprint(self, mine: str, /) -> str | None:
+        return None if self._degraded else self._primary.fingerprint(mine)
+
+    def close(self) -> None:
+        self._primary.close()
+
+    # -- the circuit -------------------------------------------------------------------------------------------------
+
+    def _may_ask(self) -> bool:
+        """Everybody while the circuit is closed; one probe at a time while it is open."""
+        if not self._degraded:
+            return True
+        with self._lock:
+            now = self._clock()
+            if now < self._look_at:
+                return False
+            self._patience = min(MOST_PATIENCE, 2 * self._patience)
+            self._look_at = now + self._patience
+            return True
+
+    def _went_dark(self, error: StoreUnavailable) -> None:
+        with self._lock:
+            changed, self._degraded = not self._degraded, True
+            if changed:
+                self._patience = FIRST_PATIENCE
+                self._look_at = self._clock() + FIRST_PATIENCE
+            never = self._offset is None
+        if changed:
+            since = "it has not answered since this process began" if never else "it answered before"
+            log.warning("%s (%s); working on with this worker's share of the budget", error, since)
+            self._on_change(True)
+
+    def _answered(self, answers: Sequence[Answer], commands: Sequence[Command]) -> None:
+        with self._lock:
+            changed, self._degraded = self._degraded, False
+            for answer, command in zip(answers, commands, strict=True):
+                self._offset = answer.now - self._clock()
+                self._count(answer, command.terms)
+            if changed:
+                self._dark.forget()
+        if changed:
+            log.warning("the store answers again; the fleet shares its budget")
+            self._on_change(False)
+
+    def _count(self, answer: Answer, terms: Terms) -> None:
+        """Remember the largest count of drawers of this window and the last."""
+        now = self._clock()
+        seen = max((view.drawers for view in answer.views), default=0)
+        while self._drawers and (self._drawers[-1][1] <= seen or self._drawers[0][0] < now - 2 * terms.window):
+            if self._drawers[-1][1] <= seen:
+                self._drawers.pop()
+            else:
+                self._drawers.popleft()
+        if seen:
+            self._drawers.append((now, seen))
+
+    # -- the dark ----------------------------------------------------------------------------------------------------
+
+    def _store_time(self) -> int:
+        return self._clock() + (self._offset or 0)
+
+    def _in_the_dark(self, commands: Sequence[Command]) -> Sequence[Answer]:
+        with self._lock:
+            fleet = max((seen for _, seen in self._drawers), default=self._fleet)
+        answers = self._dark.execute([self._darkened(command, fleet) for command in commands])
+        with self._lock:
+            for answer in answers:
+                if answer.granted:
+                    self._drawn_dark[answer.now] = None
+            while len(self._drawn_dark) > REMEMBERED:
+                del self._drawn_dark[next(iter(self._drawn_dark))]
+        return answers
+
+    def _darkened(self, command: Command, fleet: int) -> Command:
+        reports = tuple(report if report.stamp in self._drawn_dark else _uncounted(report) for report in command.reports)
+        return replace(command, terms=share(command.terms, fleet), reports=reports)
+
+    def _lit(self, command: Command) -> Command:
+        """For the store: what was drawn in the dark is not its business, what was read there is."""
+        if not self._drawn_dark:
+            return command
+        reports = tuple(_uncounted(report) if report.stamp in self._drawn_dark else report for report in command.reports)
+        return replace(command, reports=reports)
+
+
+def share(terms: Terms, fleet: int) -> Terms:
+    """One worker's part of a budget: ``limit // fleet`` a window, or one permit in as many windows as it takes."""
+    each = terms.limit // fleet
+    if each:
+        return replace(terms, limit=each, solo=True)
+    return replace(terms, limit=1, window=terms.window * -(-fleet // terms.limit), solo=True)
+
+
+def _uncounted(report: Report) -> Report:
+    sights = tuple(replace(sight, answers=0) for sight in report.sights)
+    return replace(report, stamp=0, answered=0, refused=0, unsent=0, blank=0, sights=sights)

@@ -1,0 +1,155 @@
+"""Ledgers of one host, for many processes: one sqlite file, one immediate transaction for each command batch.
+
+The clock is the host's, counted from its boot, so that all processes agree and no wall clock can be set under them. A
+record that lies ahead of it by more than a TTL is of another boot and starts anew.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from clever_guard.errors import StoreUnavailable
+from clever_guard.quota.record import Record, lifetime, transition
+from clever_guard.quota.store import Answer, Command
+from clever_guard.stores.codec import body_of, record_of
+
+SCHEMA = 1
+SWEEP = 1_000
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def host_ms() -> int:
+    """Milliseconds since this host booted, suspend included where the system counts it."""
+    if _CLOCK is not None:
+        return time.clock_gettime_ns(_CLOCK) // 1_000_000
+    return time.monotonic_ns() // 1_000_000
+
+
+class SqliteStore:
+    """A store for the processes of one host. Thread-safe; every process and thread has a connection of its own.
+
+    ``path``: the file, made with mode 0600 where there is none. ``patience``: seconds to wait for the lock of another process
+    before StoreUnavailable. Raises ValueError for a path that cannot hold a database.
+    """
+
+    shared = True
+
+    def __init__(self, path: str | os.PathLike[str], *, patience: float = 0.25, clock: Callable[[], int] = host_ms) -> None:
+        self.path = Path(path).absolute()
+        self._patience = patience
+        self._clock = clock
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        _check(self.path)
+
+    def __repr__(self) -> str:
+        return f"SqliteStore({str(self.path)!r})"
+
+    def execute(self, commands: Sequence[Command], /) -> Sequence[Answer]:
+        """Apply ``commands`` in one transaction. Raises StoreUnavailable when the file cannot be used in time."""
+        try:
+            connection = self._connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                now = self._clock()
+                answers = [_apply(connection, now, command) for command in commands]
+                self._sweep(connection, now)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnavailable(f"the sqlite store {self.path} cannot be used: {error}") from error
+        return answers
+
+    def fingerprint(self, mine: str, /) -> str | None:
+        """Leave the fleet's secret fingerprint if none is there; return the one that is."""
+        try:
+            connection = self._connection()
+            connection.execute("INSERT OR IGNORE INTO fleet (name, value) VALUES ('fingerprint', ?)", (mine,))
+            row = connection.execute("SELECT value FROM fleet WHERE name = 'fingerprint'").fetchone()
+        except sqlite3.Error:
+            return None
+        return str(row[0])
+
+    def close(self) -> None:
+        """Close the connections of this process. Idempotent; a later command opens anew."""
+        with self._lock:
+            connections, self._open = self._open, []
+        for connection in connections:
+            connection.close()
+        self._local = threading.local()
+
+    def _connection(self) -> sqlite3.Connection:
+        """This thread's connection. sqlite forbids using one across a fork, so the process id is part of the question."""
+        if getattr(self._local, "pid", None) != os.getpid():
+            connection = _connect(self.path, self._patience)
+            self._local.connection, self._local.pid, self._local.count = connection, os.getpid(), 0
+            with self._lock:
+                self._open.append(connection)
+        found: sqlite3.Connection = self._local.connection
+        return found
+
+    def _sweep(self, connection: sqlite3.Connection, now: int) -> None:
+        """Now and then, forget records that nobody uses. Those of another boot seem to lie far ahead and go too."""
+        self._local.count += 1
+        if self._local.count % SWEEP == 1:
+            connection.execute("DELETE FROM records WHERE until < ? OR made > ?", (now, now + 60_000))
+
+
+def _apply(connection: sqlite3.Connection, now: int, command: Command) -> Answer:
+    row = connection.execute("SELECT body FROM records WHERE identity = ?", (command.identity,)).fetchone()
+    before = _of_this_boot(record_of(str(row[0])), now, command.terms.ttl) if row else Record()
+    after, answer = transition(before, now, command)
+    connection.execute(
+        "INSERT OR REPLACE INTO records (identity, body, made, until) VALUES (?, ?, ?, ?)",
+        (command.identity, body_of(after), now, now + lifetime(after, now, command)),
+    )
+    return answer
+
+
+def _of_this_boot(record: Record, now: int, ttl: int) -> Record:
+    ahead = any(ledger.last > now + ttl for ledger in record.ledgers.values())
+    return Record() if ahead else record
+
+
+def _check(path: Path) -> None:
+    if path.is_dir():
+        raise ValueError(f"the sqlite store {path} is a directory: name a file in it, such as {path / 'quota.db'}")
+    if not path.parent.is_dir():
+        raise ValueError(f"the sqlite store {path} cannot be made: make the directory {path.parent} first")
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        _connect(path, 5.0).close()
+    except (OSError, sqlite3.Error) as error:
+        raise ValueError(f"the sqlite store {path} cannot be opened: {error}") from None
+
+
+def _connect(path: Path, patience: float) -> sqlite3.Connection:
+    """A connection in WAL mode. ``synchronous=OFF`` is enough: a ledger that a power cut loses is learned anew."""
+    connection = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=OFF")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0:
+        _create(connection)
+    elif version != SCHEMA:
+        connection.close()
+        raise sqlite3.DatabaseError(f"it was made by another version (schema {version}, this one is {SCHEMA}): use a new file")
+    return connection
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS records (identity TEXT PRIMARY KEY, body TEXT, made INTEGER, until INTEGER) WITHOUT ROWID"
+    )
+    connection.execute("CREATE TABLE IF NOT EXISTS fleet (name TEXT PRIMARY KEY, value TEXT)")
+    connection.execute(f"PRAGMA user_version = {SCHEMA}")
+    connection.execute("COMMIT")

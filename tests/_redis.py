@@ -1,0 +1,154 @@
+"""A real Redis for the tests: found, or fetched without root; never a stand-in, never skipped.
+
+    1  CLEVER_GUARD_TEST_REDIS_BIN
+    2  redis-server or valkey-server on PATH
+    3  what an earlier run fetched into .cache/redis
+    4  Debian's redis-tools, downloaded with apt into .cache/redis and unpacked there
+
+``python tests/_redis.py`` does this ahead of the tests and prints the server's version.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+CACHE = Path(__file__).resolve().parent.parent / ".cache" / "redis"
+PACKAGES = ("redis-tools", "libjemalloc2", "liblzf1", "liblua5.1-0", "lua-bitop", "lua-cjson")
+
+
+class RedisMissing(RuntimeError):
+    """No server could be found or fetched."""
+
+
+def find_server() -> tuple[str, dict[str, str]]:
+    """Path of a server and the environment it needs."""
+    named = os.environ.get("CLEVER_GUARD_TEST_REDIS_BIN")
+    if named:
+        return named, {}
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found:
+            return found, {}
+    server = CACHE / "root/usr/bin/redis-server"
+    if not server.exists():
+        _fetch()
+    libraries = ":".join(str(path) for path in (CACHE / "root/usr/lib").glob("*-linux-gnu"))
+    return str(server), {"LD_LIBRARY_PATH": libraries}
+
+
+def _fetch() -> None:
+    """Debian keeps the server in redis-tools under another name; it acts on the name it is called by."""
+    for tool in ("apt-get", "dpkg"):
+        if shutil.which(tool) is None:
+            raise RedisMissing(f"no redis-server on PATH and no {tool} to fetch one: install redis-server")
+    print("fetching a Redis server for the tests ...", file=sys.stderr, flush=True)
+    shutil.rmtree(CACHE, ignore_errors=True)
+    for folder in ("lists/partial", "cache/archives/partial", "debs", "root"):
+        (CACHE / folder).mkdir(parents=True)
+    apt = ["apt-get", "-qq", "-o", f"Dir::State::Lists={CACHE}/lists", "-o", f"Dir::Cache={CACHE}/cache"]
+    apt += ["-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User="]
+    _run([*apt, "update"])
+    _run([*apt, "download", *PACKAGES], cwd=CACHE / "debs")
+    for package in sorted((CACHE / "debs").glob("*.deb")):
+        _run(["dpkg", "-x", str(package), str(CACHE / "root")])
+    (CACHE / "root/usr/bin/redis-server").symlink_to("redis-check-rdb")
+
+
+def _run(command: list[str], cwd: Path | None = None) -> None:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise RedisMissing(f"no redis-server on PATH, and fetching one failed ({command[0]}: {last}): install redis-server")
+
+
+class RedisServer:
+    """A server of our own on a free loopback port, without persistence."""
+
+    def __init__(self, port: int | None = None) -> None:
+        self._binary, self._environment = find_server()
+        self._folder = tempfile.mkdtemp(prefix="clever-guard-redis-")
+        self.port = port or free_port()
+        self._start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def _start(self) -> None:
+        for _ in range(5):
+            self._process = subprocess.Popen(
+                [self._binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+                + ["--dir", self._folder, "--daemonize", "no"],
+                env=os.environ | self._environment,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            if self._wait_until_up():
+                return
+            self._end()
+            self.port = free_port()
+        raise RedisMissing(f"{self._binary} does not start")
+
+    def _wait_until_up(self) -> bool:
+        until = time.monotonic() + 15
+        while time.monotonic() < until and self._process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.5) as connection:
+                connection.settimeout(1)
+                connection.sendall(b"PING\r\n")
+                if connection.recv(7) == b"+PONG\r\n":
+                    return True
+            time.sleep(0.02)
+        return False
+
+    def pause(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def restart(self) -> None:
+        """Come back on the same port, with nothing remembered."""
+        self._end()
+        self._start()
+
+    def kill(self) -> None:
+        self._end()
+
+    def stop(self) -> None:
+        self._end()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _end(self) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+        self._process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    try:
+        binary, environment = find_server()
+    except RedisMissing as error:
+        sys.exit(str(error))
+    print(subprocess.run([binary, "--version"], env=os.environ | environment, capture_output=True, text=True).stdout.strip())
