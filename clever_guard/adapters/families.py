@@ -7,7 +7,6 @@ naming the pair rather than the class.
 from __future__ import annotations
 
 import importlib
-from functools import lru_cache
 from typing import Any
 
 from clever_guard.errors import FIELDS, GuardError
@@ -23,9 +22,17 @@ class _Family(GuardError):
         return _rebuild, (_path(self._error), _path(self._family), str(self), self.fields())
 
 
-@lru_cache(maxsize=64)
+_made: dict[tuple[type, type], type[GuardError]] = {}
+
+
 def class_of(error: type[GuardError], family: type[Exception]) -> type[GuardError]:
-    """The class that is both."""
+    """The class that is both, made once."""
+    if (error, family) not in _made:
+        _made[error, family] = _make(error, family)
+    return _made[error, family]
+
+
+def _make(error: type[GuardError], family: type[Exception]) -> type[GuardError]:
     body = {"_error": error, "_family": family, "__doc__": error.__doc__, "__module__": error.__module__}
     return type(error.__name__, (_Family, error, family), body)
 

@@ -1,7 +1,7 @@
 """Ledgers of one host, for many processes: one sqlite file, one immediate transaction for each command batch.
 
-The clock is the host's, counted from its boot, so that all processes agree and no wall clock can be set under them. A
-record that lies ahead of it by more than a TTL is of another boot and starts anew.
+The clock is the host's, counted from its boot, so that all processes agree and no wall clock can be set under them. To a
+record of an earlier boot that is a clock which ran backwards, and the ledger has a rule for it.
 """
 
 from __future__ import annotations
@@ -105,18 +105,13 @@ class SqliteStore:
 
 def _apply(connection: sqlite3.Connection, now: int, command: Command) -> Answer:
     row = connection.execute("SELECT body FROM records WHERE identity = ?", (command.identity,)).fetchone()
-    before = _of_this_boot(record_of(str(row[0])), now, command.terms.ttl) if row else Record()
+    before = record_of(str(row[0])) if row else Record()
     after, answer = transition(before, now, command)
     connection.execute(
         "INSERT OR REPLACE INTO records (identity, body, made, until) VALUES (?, ?, ?, ?)",
         (command.identity, body_of(after), now, now + lifetime(after, now, command)),
     )
     return answer
-
-
-def _of_this_boot(record: Record, now: int, ttl: int) -> Record:
-    ahead = any(ledger.last > now + ttl for ledger in record.ledgers.values())
-    return Record() if ahead else record
 
 
 def _check(path: Path) -> None:

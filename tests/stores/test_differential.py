@@ -29,7 +29,7 @@ from clever_guard.stores.sqlite import SqliteStore
 START = 1_700_000_000_000
 BUCKETS = ("", "a", "b", "c.d-e_f")
 ROUTES = ("", "x", "y")
-EXAMPLES = int(os.environ.get("CLEVER_GUARD_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("CLEVER_GUARD_EXAMPLES", "400"))
 reached: collections.Counter[str] = collections.Counter()
 """What the generated commands brought about: a branch that is never reached is not compared."""
 
@@ -46,6 +46,8 @@ class Machine(RuleBasedStateMachine):
         self.now = START
         self.record = Record()
         self.grants: list[Answer] = []
+        self.honest: list[tuple[Answer, str]] = []
+        self.left = 0
         self.windows: list[int] = [START + 4_000]
         self.folder = tempfile.TemporaryDirectory()
         self.client = redis.Redis.from_url(REDIS_URL[0])
@@ -83,6 +85,22 @@ class Machine(RuleBasedStateMachine):
         told = Report(grant.now, grant.buckets, answered, refused, unsent, pause, blank, sights)
         self.send(step, Command("id", route, self.terms, (told,), Draw(5, grant.now) if draw else None))
 
+    @rule(step=st.integers(0, 1_500), more=st.integers(0, 3), wide=st.integers(0, 1_200))
+    def answer_honestly(self, step: int, more: int, wide: int) -> None:
+        """What a fleet does most of the time: the newest grant is answered by a server that counts, and drawn again."""
+        if not self.honest:
+            return
+        grant, route = self.honest.pop()
+        at = self.now + step
+        while at >= self.windows[-1]:
+            self.windows.append(self.windows[-1] + self.terms.window)
+            self.left = self.terms.limit
+        self.left = max(0, self.left - grant.granted)
+        sent, reset = max(grant.now, at - 10), self.windows[-1]
+        sight = Sight(grant.buckets[0], self.terms.limit, self.left, reset, reset, reset + wide, sent, at, grant.granted)
+        told = Report(grant.now, grant.buckets, grant.granted, sights=(sight,))
+        self.send(step, Command("id", route, self.terms, (told,), Draw(30, grant.now) if more else None))
+
     def sights(self, grant: Answer) -> st.SearchStrategy[Sight]:
         """Readings of this window, of the next, of an earlier one, of a server whose clock was set, with any bracket."""
 
@@ -110,6 +128,7 @@ class Machine(RuleBasedStateMachine):
         self.note(before, expected, step)
         if expected.granted:
             self.grants.append(expected)
+            self.honest.append((expected, command.route))
 
     def note(self, before: Record, answer: Answer, step: int) -> None:
         reached[answer.kind if answer.granted else ("hold" if answer.hold else "report")] += 1

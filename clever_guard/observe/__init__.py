@@ -1,0 +1,1 @@
+"""Observers: callables that are told what happens (clever_guard.events)."""

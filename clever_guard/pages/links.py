@@ -1,0 +1,54 @@
+"""Where the next page is, decided without I/O.
+
+Clever: "follow the rel:next link contained with every set of results"; the link is relative ("/v1.1/students?starting_after=...").
+A token goes with every request, so a link to another origin (scheme, host and port) is refused, however it is spelt.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+PORTS = {"http": 80, "https": 443}
+
+
+class ForeignLink(ValueError):
+    """A next link that leaves the origin of the first page, or is no link at all."""
+
+
+def next_link(page: Any) -> str | None:
+    """The ``uri`` of the link whose rel is ``next``, as the page has it; None on the last page."""
+    links = page.get("links") if isinstance(page, dict) else None
+    for link in links if isinstance(links, list) else ():
+        if isinstance(link, dict) and link.get("rel") == "next" and isinstance(link.get("uri"), str):
+            return str(link["uri"])
+    return None
+
+
+def resolve(base: str, link: str) -> str:
+    """The absolute address of ``link`` found on the page ``base``. Raises ForeignLink."""
+    if not link or not link.isprintable() or "\\" in link or " " in link or len(link) > 8_000:
+        raise ForeignLink("the next link is no address that may be followed")
+    try:
+        address = urljoin(base, link)
+        there = urlsplit(address)
+        same = origin(there) == origin(urlsplit(base)) and not (there.username or there.password)
+    except ValueError:
+        raise ForeignLink("the next link is no address that may be followed") from None
+    if not same:
+        raise ForeignLink(f"the next link leads to {there.scheme}://{there.hostname}, away from the first page's origin")
+    return address
+
+
+def origin(address: SplitResult) -> tuple[str, str, int]:
+    """Scheme, host and port (RFC 9110 4.3.1). Raises ValueError for an address that has none."""
+    scheme = address.scheme.lower()
+    if scheme not in PORTS or not address.hostname:
+        raise ValueError("not an http address with a host")
+    return scheme, address.hostname.lower(), address.port or PORTS[scheme]
+
+
+def records(page: Any) -> list[Any]:
+    """The items of ``data``."""
+    data = page.get("data") if isinstance(page, dict) else None
+    return data if isinstance(data, list) else []
