@@ -2,17 +2,18 @@
 
 A dialect is a total function: whatever bytes an answer carries, it gives a HeaderReport in bounded time and never
 raises. It is chosen by the user and never guessed, because the same header means an epoch at one API and seconds from
-now at another.
+now at another. A plain function will do.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
+from clever_guard.dialects.retry_after import RetryAfter
 from clever_guard.dialects.x_ratelimit import XRateLimit
 from clever_guard.model import HeaderReport, Headers
 
-__all__ = ["Dialect", "XRateLimit", "dialect_named"]
+__all__ = ["Dialect", "RetryAfter", "XRateLimit", "dialect_named"]
 
 
 class Dialect(Protocol):
@@ -21,7 +22,7 @@ class Dialect(Protocol):
     def __call__(self, headers: Headers, status: int, wall: float, /) -> HeaderReport: ...
 
 
-_BY_NAME: dict[str, Dialect] = {"x-ratelimit": XRateLimit()}
+_BY_NAME: dict[str, Dialect] = {known.name: known for known in (XRateLimit(), RetryAfter())}
 
 
 def dialect_named(name: str) -> Dialect:

@@ -5,14 +5,21 @@
     X-RateLimit-Reset      Unix timestamp of the reset: read against the Date of the same answer
     X-RateLimit-Bucket     name of the bucket
 
-Clever has answered comma lists that belong together member by member: ``Bucket: all, none`` with ``Limit: 200, 1200``. Lists
-of unequal length are refused whole, for nobody knows which number belongs to which bucket.
+Clever has answered comma lists that belong together member by member: ``Bucket: all, none`` with ``Limit: 200,
+1200``. Lists of unequal length are refused whole, for nobody knows which number belongs to which bucket. A proxy that
+joins doubled fields makes lists too, of one bucket said twice: these count once.
+
+    headers -> _rows (lists paired) -> _reading (one row) -> _one_each (one reading for each bucket)
+
+Nearly every answer names one bucket and takes the short way, past the lists.
 """
 
 from __future__ import annotations
 
-from clever_guard.dialects.dates import http_date
-from clever_guard.dialects.numbers import MAX_FIELD, members, whole
+from typing import TypeAlias
+
+from clever_guard.dialects.dates import server_date
+from clever_guard.dialects.fields import MAX_FIELD, any_case, field, members, whole
 from clever_guard.dialects.retry_after import retry_after
 from clever_guard.model import NOTHING_READ, HeaderReport, Headers, Reading
 
@@ -23,45 +30,59 @@ FIRST_RESET = 10**4
 """Smaller numbers are seconds from now in another dialect, not an epoch of this one."""
 LAST_RESET = 10**11
 """Larger numbers are milliseconds, or a year nobody resets in."""
+Row: TypeAlias = tuple[str, str, str, str]
+"""Limit, Remaining, Reset, Bucket: as they stand in the headers, or those of one bucket."""
 
 
 class XRateLimit:
-    """The dialect ``x-ratelimit``. Total: any headers give a report."""
+    """The dialect ``x-ratelimit``, and Retry-After with it. Total: any headers give a report, in bounded time."""
 
     name = "x-ratelimit"
 
     def __call__(self, headers: Headers, status: int, wall: float, /) -> HeaderReport:
-        limit, reset = headers.get("X-RateLimit-Limit"), headers.get("X-RateLimit-Reset")
+        headers = any_case(headers)
+        readings, refused = _quota(headers, status, wall)
         wait, ignored = retry_after(headers, wall)
-        if limit is None or reset is None:
-            return HeaderReport((), wait, ignored) if wait is not None or ignored else NOTHING_READ
-        remaining = headers.get("X-RateLimit-Remaining")
-        if remaining is None and status == 429:
-            remaining = ", ".join("0" for _ in members(limit[:MAX_FIELD]))
-        bucket = headers.get("X-RateLimit-Bucket")
-        now = http_date((headers.get("Date") or "")[:MAX_FIELD].strip(" \t"), wall)
-        readings, refused = _pair(limit, remaining, reset, bucket, now)
-        return HeaderReport(readings, wait, ignored + refused)
+        if readings or refused or ignored or wait is not None:
+            return HeaderReport(readings, wait, refused + ignored)
+        return NOTHING_READ
 
 
-def _pair(
-    limit: str, remaining: str | None, reset: str, bucket: str | None, now: float | None
-) -> tuple[tuple[Reading, ...], tuple[str, ...]]:
+def _quota(headers: Headers, status: int, wall: float) -> tuple[tuple[Reading, ...], tuple[str, ...]]:
+    limit, reset = field(headers, "X-RateLimit-Limit"), field(headers, "X-RateLimit-Reset")
+    if limit is None or reset is None:
+        return (), () if limit == reset else ("limit_missing",) if limit is None else ("reset_missing",)
+    remaining = field(headers, "X-RateLimit-Remaining")
     if remaining is None:
-        return (), ("remaining_missing",)
-    if max(len(limit), len(remaining), len(reset)) > MAX_FIELD or len(bucket or "") > MAX_FIELD:
-        return (), ("header_long",)
-    limits, lefts, resets = members(limit), members(remaining), members(reset)
-    names = members(bucket) if bucket else [""] * len(limits)
-    if not len(limits) == len(lefts) == len(resets) == len(names) <= MAX_BUCKETS:
-        return (), ("lists_unequal",)
-    rows = zip(limits, lefts, resets, names, strict=True)
-    return _sort_out([_reading(allowed, left, end, name, now) for allowed, left, end, name in rows])
+        if status != 429:
+            return (), ("remaining_missing",)
+        remaining = "0" + ", 0" * limit.count(",")  # a refusal says by itself that nothing is left
+    said = limit, remaining, reset, field(headers, "X-RateLimit-Bucket") or ""
+    now = server_date(headers, wall)
+    if any("," in value for value in said):
+        return _several(said, now)
+    one = _reading(*said, now)
+    return ((one,), ()) if isinstance(one, Reading) else ((), (one,))
 
 
-def _sort_out(found: list[Reading | str]) -> tuple[tuple[Reading, ...], tuple[str, ...]]:
-    readings = tuple(one for one in found if isinstance(one, Reading))
-    return readings, tuple(one for one in found if isinstance(one, str))
+def _several(said: Row, now: float | None) -> tuple[tuple[Reading, ...], tuple[str, ...]]:
+    rows, why = _rows(said)
+    found = [_reading(*row, now) for row in rows]
+    readings, twice = _one_each([one for one in found if isinstance(one, Reading)])
+    return readings, (*why, *(one for one in found if isinstance(one, str)), *twice)
+
+
+def _rows(said: Row) -> tuple[list[Row], tuple[str, ...]]:
+    """The lists, paired; or none, and why."""
+    if any(len(value) > MAX_FIELD for value in said):
+        return [], ("header_long",)
+    limits, lefts, resets, names = (members(value) for value in said)
+    names = names if said[3] else [""] * len(limits)
+    if not len(limits) == len(lefts) == len(resets) == len(names):
+        return [], ("lists_unequal",)
+    if len(names) > MAX_BUCKETS:
+        return [], ("buckets_many",)
+    return list(zip(limits, lefts, resets, names, strict=True)), ()
 
 
 def _reading(limit: str, remaining: str, reset: str, name: str, now: float | None) -> Reading | str:
@@ -76,3 +97,15 @@ def _reading(limit: str, remaining: str, reset: str, name: str, now: float | Non
     if len(name) > MAX_NAME or not name.isprintable():
         return "bucket_impossible"
     return Reading(allowed, left, float(end), None if now is None else end - now, name)
+
+
+def _one_each(readings: list[Reading]) -> tuple[tuple[Reading, ...], tuple[str, ...]]:
+    """A bucket said twice counts once, with the smaller Remaining. Two limits or resets under one name say nothing."""
+    kept: dict[str, Reading] = {}
+    for reading in readings:
+        twin = kept.setdefault(reading.bucket, reading)
+        if (twin.limit, twin.reset) != (reading.limit, reading.reset):
+            return (), ("bucket_twice",)
+        if reading.remaining < twin.remaining:
+            kept[reading.bucket] = reading
+    return tuple(kept.values()), ()

@@ -3,4 +3,6 @@
     classify   what an outcome means, and whether the call may be sent again
     backoff    how long to wait before attempt n
     keys       whose budget a request draws on
+
+Each is a Protocol of one method: a plain function will do.
 """

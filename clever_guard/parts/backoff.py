@@ -1,16 +1,23 @@
-"""How long to wait before the next attempt."""
+"""How long to wait before the next attempt.
+
+A backoff is a pure function of the retry's number and of a random number that its caller hands in, so it holds no
+generator (one that a fork would repeat) and a test writes the number down.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Jitter = Literal["added", "none", "full", "equal"]
+Chance = Callable[[], float]
+"""0..1, uniformly."""
 
 
 class Backoff(Protocol):
-    """(number of the retry, from 1; a random number in 0..1) -> seconds."""
+    """(number of the retry, from 1; a random number in 0..1) -> seconds. A plain function will do."""
 
     def __call__(self, retry: int, chance: float, /) -> float: ...
 
@@ -19,8 +26,11 @@ class Backoff(Protocol):
 class ExponentialBackoff:
     """``initial`` seconds, then ``factor`` times longer each time, at most ``max_delay``.
 
-    Clever asks for 1, 2, 4 ... seconds. ``jitter``: ``added`` puts up to 25 % on top, so it is never shorter than asked for;
-    ``none``; ``full`` takes 0..delay; ``equal`` takes delay/2..delay. Raises ValueError for numbers that make no schedule.
+    Clever asks to "wait 1 second after first error, then 2, then 4" (Clever API 2.0, Overview and Best Practices).
+
+    ``jitter``: ``added`` puts up to 25 % on top, on top of ``max_delay`` too, so it is never shorter than asked for;
+    ``none``; ``full`` takes 0..delay; ``equal`` takes delay/2..delay. Raises ValueError for numbers that make no
+    schedule: it needs 0 <= initial <= max_delay, finite, and factor >= 1.
     """
 
     initial: float = 1.0
@@ -29,8 +39,8 @@ class ExponentialBackoff:
     jitter: Jitter = "added"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.initial <= self.max_delay or self.factor < 1:
-            raise ValueError("ExponentialBackoff needs 0 <= initial <= max_delay and factor >= 1")
+        if not 0 <= self.initial <= self.max_delay < math.inf or not self.factor >= 1:
+            raise ValueError("ExponentialBackoff needs 0 <= initial <= max_delay, finite, and factor >= 1")
         if self.jitter not in ("added", "none", "full", "equal"):
             raise ValueError(f"jitter={self.jitter!r}: write 'added', 'none', 'full' or 'equal'")
 
@@ -43,14 +53,10 @@ class ExponentialBackoff:
         return delay * (1 + chance) / 2 if self.jitter == "equal" else delay
 
     def _delay(self, retry: int) -> float:
-        """Stops multiplying at the maximum, so that a large ``retry`` cannot overflow."""
-        delay = self.initial
-        for _ in range(retry - 1):
-            delay *= self.factor
-            if delay >= self.max_delay:
-                return self.max_delay
-        return min(delay, self.max_delay)
-
-
-Chance = Callable[[], float]
-"""0..1, uniformly."""
+        """In floats: whole numbers would grow without end before the maximum cut them."""
+        if self.initial == 0:
+            return 0.0
+        try:
+            return min(self.initial * float(self.factor) ** (retry - 1), self.max_delay)
+        except OverflowError:
+            return self.max_delay
