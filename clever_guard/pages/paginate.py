@@ -19,6 +19,9 @@ class PageError(GuardError):
         super().__init__(message, **fields)
         self.status = status
 
+    def fields(self) -> dict[str, Any]:
+        return super().fields() | {"status": self.status}
+
 
 def paginate(client: Any, url: str, *, headers: Mapping[str, str] | None = None, **request: Any) -> Iterator[Any]:
     """Every record of a collection, page by page.

@@ -334,7 +334,8 @@ def _hear_anew(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
 
 def _adopt(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
     _remember_stranger(ledger)
-    ledger.pace = ledger.spent = 0
+    ledger.pace = 0
+    ledger.spent = sight.answers
     ledger.reset = sight.reset
     ledger.limit = terms.limit if terms.solo else sight.limit
     ledger.r_min = min(sight.remaining, ledger.limit)

@@ -191,7 +191,7 @@ local function unexplained(ledger) return max(0, ledger.limit - ledger.r_min - l
 local function adopt(ledger, now, terms, sight)
   local taken = (ledger.reset > 0 and ledger.pace == 0) and unexplained(ledger) or 0
   ledger.stranger = max(taken, div(ledger.stranger * 3, 4))
-  ledger.pace, ledger.spent, ledger.reset = 0, 0, sight.reset
+  ledger.pace, ledger.spent, ledger.reset = 0, sight.answers, sight.reset
   ledger.limit = terms.solo and terms.limit or sight.limit
   ledger.r_min = min(sight.remaining, ledger.limit)
   ledger.adopted, ledger.appointed = now, 0

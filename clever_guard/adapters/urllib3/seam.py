@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import wrapt
@@ -21,6 +22,10 @@ from clever_guard.call_options import CallOptions
 
 if TYPE_CHECKING:
     from clever_guard.guard import Guard
+
+
+Owner = Callable[[], HTTPConnectionPool | None]
+"""A weak reference to the pool: wrapt hands a weakly held method over without its instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +43,9 @@ class Seam:
     watches: list[Watch] = field(default_factory=list)
     pools: weakref.WeakSet[HTTPConnectionPool] = field(default_factory=weakref.WeakSet)
 
-    def urlopen(self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        pool = wrapped.__self__  # type: ignore[attr-defined]
+    def urlopen(self, owner: Owner, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        pool = owner()
+        assert pool is not None, "a pool's urlopen was called after the pool was gone"
         return guarded_urlopen(self.watches, pool, wrapped, args, kwargs)
 
     def new_pool(self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -50,7 +56,7 @@ class Seam:
     def patch(self, pool: HTTPConnectionPool) -> None:
         if pool not in self.pools:
             self.pools.add(pool)
-            _patch(pool, "urlopen", self.urlopen)
+            _patch(pool, "urlopen", partial(self.urlopen, weakref.ref(pool)))
 
 
 class Urllib3Adapter:

@@ -1,0 +1,72 @@
+"""What can be turned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+COLLECTIONS = ("students", "teachers", "schools", "sections", "districts", "contacts", "courses", "terms", "events")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knobs:
+    """Every default is Clever's documentation. Times in seconds. Raises ValueError in one sentence for what cannot be."""
+
+    limit: int = 1200
+    window: float = 60.0
+    phase: float = 0.0
+    """Where in the epoch the windows begin."""
+    skew: float = 0.0
+    """How far the server's clock is ahead of the true time."""
+    rounding: Literal["floor", "ceil", "nearest"] = "ceil"
+    """Of X-RateLimit-Reset, to whole seconds."""
+    dated: bool = True
+    """Whether answers carry a Date."""
+    first_hit: bool = False
+    """Windows open with the first request instead of at fixed times."""
+    headerless: float = 0.0
+    """Share of the 200s that carry no quota headers."""
+    latency: float | tuple[float, float] = 0.0
+    error_rate: float = 0.0
+    error_codes: tuple[int, ...] = (500, 502, 503)
+    drop_before: float = 0.0
+    """Share of requests whose connection is cut before anything is processed or counted."""
+    drop_after: float = 0.0
+    """Share whose connection is cut after the work was done, in place of the answer."""
+    stranger: float = 0.0
+    """Share of each window that somebody else takes with the same token."""
+    stranger_at: Literal["spread", "reset"] = "spread"
+    buckets: Mapping[str, int] = field(default_factory=dict)
+    """Several budgets in one header, name to limit (Clever has answered ``all, none`` with ``200, 1200``)."""
+    records: int = 1000
+    """In each collection."""
+    absolute_links: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _whole("limit", self.limit, 1)
+        _whole("records", self.records, 0)
+        for name, limit in self.buckets.items():
+            _whole(f"the limit of bucket {name!r}", limit, 1)
+        if not self.window > 0:
+            raise ValueError(f"window={self.window}: give a number of seconds above 0")
+        if self.rounding not in ("floor", "ceil", "nearest"):
+            raise ValueError(f"rounding={self.rounding!r}: write floor, ceil or nearest")
+        if self.stranger_at not in ("spread", "reset"):
+            raise ValueError(f"stranger_at={self.stranger_at!r}: write spread or reset")
+        for name in ("headerless", "error_rate", "drop_before", "drop_after", "stranger"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}={getattr(self, name)}: give a share from 0 to 1")
+        low, high = self.latencies
+        if not 0 <= low <= high:
+            raise ValueError(f"latency={self.latency}: give seconds of 0 or more, or (low, high)")
+
+    @property
+    def latencies(self) -> tuple[float, float]:
+        return self.latency if isinstance(self.latency, tuple) else (self.latency, self.latency)
+
+
+def _whole(name: str, value: int, least: int) -> None:
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"{name}={value}: give a whole number of {least} or more")
