@@ -421,7 +421,21 @@ def _offer_sure(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
     probing = floor == 0 and _worth_probing(ledger, terms)
     if probing and available == 1:
         return _offer_probe(ledger, now)
-    return Offer(min(draw.want, _portion(ledger, available - floor - probing, draw)))
+    spare = available - floor - probing - _kept_for_absent(ledger, now, terms, draw)
+    if spare <= 0:
+        return _wait(min(ledger.hi - now, terms.ttl // 8), 0)
+    return Offer(min(draw.want, _portion(ledger, spare, draw)))
+
+
+def _share(ledger: Ledger) -> int:
+    return ledger.limit // drawers(ledger)
+
+
+def _kept_for_absent(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> int:
+    """While a window is young, who comes again leaves the shares of those who drew in the last one and are still to come."""
+    if draw.previous < ledger.adopted or now - ledger.adopted >= terms.ttl:
+        return 0
+    return max(0, ledger.drawers[1] - ledger.drawers[0]) * _share(ledger)
 
 
 def _offer_floored(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
@@ -435,11 +449,10 @@ def _portion(ledger: Ledger, spare: int, draw: Draw) -> int:
 
     Sharing only what is left (``spare // drawers``) would shrink geometrically and end every window in leases of one.
     """
-    sharing = drawers(ledger)
-    share = ledger.limit // sharing
+    share = _share(ledger)
     if draw.previous >= ledger.adopted:
         share //= 4
-    return min(spare, max(1, spare // sharing, share))
+    return min(spare, max(1, spare // drawers(ledger), share))
 
 
 def _worth_probing(ledger: Ledger, terms: Terms) -> bool:

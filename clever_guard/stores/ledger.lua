@@ -315,11 +315,17 @@ local function expected(ledger, now, terms)
   return max(1, min(left, ledger.stranger - unexplained(ledger)))
 end
 
+local function share_of(ledger) return div(ledger.limit, drawers(ledger)) end
+
+local function kept_for_absent(ledger, now, terms, draw)
+  if draw.previous < ledger.adopted or now - ledger.adopted >= terms.ttl then return 0 end
+  return max(0, ledger.drawers2 - ledger.drawers1) * share_of(ledger)
+end
+
 local function portion(ledger, spare, draw)
-  local sharing = drawers(ledger)
-  local share = div(ledger.limit, sharing)
+  local share = share_of(ledger)
   if draw.previous >= ledger.adopted then share = div(share, 4) end
-  return min(spare, max(1, div(spare, sharing), share))
+  return min(spare, max(1, div(spare, drawers(ledger)), share))
 end
 
 local function offer_sure(ledger, now, terms, draw)
@@ -336,7 +342,8 @@ local function offer_sure(ledger, now, terms, draw)
     if now >= due then return { count = 1, kind = 'probe', hold = 0, at_least = 0 } end
     return until_over(ledger, now, due)
   end
-  local spare = available - kept - (probing and 1 or 0)
+  local spare = available - kept - (probing and 1 or 0) - kept_for_absent(ledger, now, terms, draw)
+  if spare <= 0 then return wait(min(ledger.hi - now, div(terms.ttl, 8)), 0) end
   return { count = min(draw.want, portion(ledger, spare, draw)), kind = 'lease', hold = 0, at_least = 0 }
 end
 

@@ -61,7 +61,7 @@ class Stage:
 
     notes: Notes
     answers: Iterator[Scripted]
-    permits: Iterator[Hold | BaseException]
+    permits: Iterator[Hold | BaseException | None]
     latency: float
     interruptions: dict[int, BaseException] = field(default_factory=dict)
 

@@ -89,14 +89,15 @@ def play(
     answers: Sequence[Scripted],
     *,
     request: Request | None = None,
-    permits: Iterable[Hold | BaseException] = (),
+    permits: Iterable[Hold | BaseException | None] = (),
     latency: float = 0.0,
     interrupt_at: int | None = None,
     interruption: BaseException | None = None,
 ) -> Transcript:
     """Run ``policies`` (outermost first) on one request and return the transcript. What the flow raises is in it.
 
-    ``permits``: what Reserve is answered, one after another, before permits are given freely: a Hold, or an exception.
+    ``permits``: what Reserve is answered, one after another, before permits are given freely: a Hold, an exception, or
+    None for a permit.
     ``latency``: seconds each Send takes. ``interrupt_at``: the number of the effect (from 0) in whose place
     ``interruption`` (default KeyboardInterrupt) is thrown into the flow. Raises ScriptError, and nothing else.
     """
