@@ -69,7 +69,7 @@ class Reply:
     """An answer of any status. ``response`` is the wrapped library's own object."""
 
     status: int
-    headers: Headers
+    headers: Headers = field(repr=False)
     response: Any = field(repr=False)
     sent_at: float = 0.0
     received_at: float = 0.0
@@ -81,7 +81,8 @@ class Reply:
 class Failure:
     """No answer. ``sent`` is False only when the server surely saw nothing of the request."""
 
-    error: BaseException
+    error: BaseException = field(repr=False)
+    """The library's own: its text may hold the URL."""
     sent: bool
     reason: str = "read"
     """``connect`` or ``read``: a bounded word for metrics."""

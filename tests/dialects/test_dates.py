@@ -87,7 +87,7 @@ def test_a_leap_second_counts_as_the_second_before() -> None:
         "Sun, 06 Nov 1994 08:49:61 GMT",
         "Xxx, 06 Nov 1994 08:49:37 GMT",
         "Sun, 06 Nvo 1994 08:49:37 GMT",
-        "Sun, ０６ Nov 1994 08:49:37 GMT",
+        "Sun, \uff10\uff16 Nov 1994 08:49:37 GMT",
         "Sun, 06 Nov 1994 08:49:37 GMT" * 100,
         "Sun, 06 Nov 1994 08:49:37 GMT\n",
         "1994-11-06T08:49:37Z",

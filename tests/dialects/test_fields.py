@@ -20,7 +20,25 @@ def test_digits_are_a_number(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " 1", "1 ", "+1", "-1", "1_000", "1,000", "1.0", "1e3", "0x10", "NaN", "inf", "１２", "²", "٣", "9" * 16, "9" * 5000],
+    [
+        "",
+        " 1",
+        "1 ",
+        "+1",
+        "-1",
+        "1_000",
+        "1,000",
+        "1.0",
+        "1e3",
+        "0x10",
+        "NaN",
+        "inf",
+        "\uff11\uff12",
+        "\u00b2",
+        "\u0663",
+        "9" * 16,
+        "9" * 5000,
+    ],
 )
 def test_what_python_would_take_for_a_number_is_none(text: str) -> None:
     assert whole(text) is None
@@ -32,7 +50,9 @@ def test_a_number_is_exactly_a_run_of_ascii_digits(text: str) -> None:
     assert (whole(text) is not None) == digits
 
 
-@pytest.mark.parametrize("headers", [{"x-name": "v"}, {"X-NAME": "v"}, {b"X-name": b"v"}, HTTPHeaderDict({"x-Name": "v"})])
+@pytest.mark.parametrize(
+    "headers", [{"x-name": "v"}, {"X-NAME": "v"}, {b"X-name": b"v"}, HTTPHeaderDict({"x-Name": "v"})]
+)
 def test_any_mapping_is_looked_up_in_any_letter_case(headers: Any) -> None:
     assert field(any_case(headers), "X-Name") == "v"
 
@@ -53,7 +73,8 @@ def test_values_that_are_no_text_are_not_there(value: Any) -> None:
 
 def test_a_long_value_is_cut_and_stays_too_long() -> None:
     for value in ("5" * 10_000, " " * 10_000, "5" * MAX_FIELD + " " * 10, b"\xff" * 10_000):
-        text = field(any_case({"X-A": value}), "X-A")
+        headers: Any = {"X-A": value}
+        text = field(any_case(headers), "X-A")
         assert text is not None
         assert len(text) == MAX_FIELD + 1
 
@@ -65,4 +86,4 @@ def test_members_lose_the_white_space_around_them() -> None:
 
 @given(st.dictionaries(st.one_of(st.text(), st.binary(), st.none()), st.one_of(st.text(), st.binary(), st.integers())))
 def test_no_dict_raises(headers: Mapping[Any, Any]) -> None:
-    field(any_case(headers), "X-RateLimit-Limit")  # type: ignore[arg-type]
+    field(any_case(headers), "X-RateLimit-Limit")

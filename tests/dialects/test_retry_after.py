@@ -56,7 +56,24 @@ def test_more_than_a_day_is_refused_and_named(value: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", "-1", "+1", "1.5", "1e3", "1_000", "NaN", "inf", "１２０", "soon", "5 seconds", "9" * 16, "9" * 5000, "5, 6", "5,", " " * 5000],
+    [
+        "",
+        "-1",
+        "+1",
+        "1.5",
+        "1e3",
+        "1_000",
+        "NaN",
+        "inf",
+        "\uff11\uff12\uff10",
+        "soon",
+        "5 seconds",
+        "9" * 16,
+        "9" * 5000,
+        "5, 6",
+        "5,",
+        " " * 5000,
+    ],
 )
 def test_what_cannot_be_read_is_refused_and_named(value: str) -> None:
     assert report(value) == HeaderReport((), None, ("retry_after_unreadable",))

@@ -26,7 +26,9 @@ def test_ok(status: int) -> None:
     assert verdict(reply(status)) is Verdict.OK
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 408, 409, 410, 413, 422, 425, 451, 501, 505, 507, 599, 700])
+@pytest.mark.parametrize(
+    "status", [400, 401, 403, 404, 405, 408, 409, 410, 413, 422, 425, 451, 501, 505, 507, 599, 700]
+)
 def test_permanent(status: int) -> None:
     assert verdict(reply(status, {"Retry-After": "1"})) is Verdict.PERMANENT
 
@@ -52,7 +54,7 @@ def test_a_users_own_sets_rule() -> None:
     assert verdicts == [Verdict.TRANSIENT, Verdict.THROTTLED, Verdict.PERMANENT, Verdict.PERMANENT]
 
 
-# -- may it be sent again? -------------------------------------------------------------------------------------------------
+# -- may it be sent again? -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", SAFE)

@@ -15,6 +15,7 @@ from clever_guard.events import HeadersIgnored, RetryScheduled
 from clever_guard.flow import Flow, Proceed, Wait
 from clever_guard.model import Hold, Reply, Request, Verdict
 from clever_guard.parts.backoff import ExponentialBackoff
+from clever_guard.parts.classify import StatusClassifier
 from clever_guard.policies.quota import Quota
 from clever_guard.policies.retry import Retry
 from clever_guard.testing.transcripts import Transcript, failure, make_request, play, reply
@@ -45,7 +46,7 @@ def fleet(*answers: Any, **more: Any) -> Transcript:
     return play([Retry().bound(lambda: 0.0, 60.0), Quota()], answers, **more)
 
 
-# -- returned at once --------------------------------------------------------------------------------------------------
+# -- returned at once ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 304, 400, 401, 403, 404, 413, 422, 501])
@@ -77,7 +78,7 @@ def test_a_post_that_may_have_been_processed_is_not_repeated(outcome: Any) -> No
     assert transcript.outcome is outcome
 
 
-# -- repeated ----------------------------------------------------------------------------------------------------------
+# -- repeated --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
@@ -126,7 +127,7 @@ def test_a_later_outcome_is_judged_anew() -> None:
     assert not post.request.exhausted
 
 
-# -- how long ----------------------------------------------------------------------------------------------------------
+# -- how long --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,7 @@ def test_without_a_date_our_own_clock_tells_the_distance() -> None:
     assert play([Retry()], [refusal(None), 200]).waits == [1.0]
 
 
-# -- with a Quota in the guard ------------------------------------------------------------------------------------------
+# -- with a Quota in the guard ---------------------------------------------------------------------------------------
 
 ATTEMPT = ["Reserve", "Send", "Settle"]
 
@@ -236,9 +237,9 @@ def test_a_call_without_a_permit_waits_by_itself() -> None:
 
 def test_another_status_that_throttles_is_waited_for_here() -> None:
     """Quota takes only a 429 for a refusal, so no hold follows a 403."""
-    retry = Retry(classifier=lambda request, outcome: Verdict.THROTTLED if outcome is first else Verdict.OK)
-    first = reply(403, {"Retry-After": "9"})
-    transcript = play([retry.bound(lambda: 0.0, 60.0), Quota()], [first, 200], request=make_request(headers=WITH_TOKEN))
+    retry = Retry(classifier=StatusClassifier(throttled=frozenset({403}))).bound(lambda: 0.0, 60.0)
+    answers: list[Any] = [reply(403, {"Retry-After": "9"}), 200]
+    transcript = play([retry, Quota()], answers, request=make_request(headers=WITH_TOKEN))
     assert transcript.waits == [9.0]
 
 
@@ -248,7 +249,7 @@ def test_every_permit_is_settled() -> None:
     assert transcript.unsettled == []
 
 
-# -- the end -----------------------------------------------------------------------------------------------------------
+# -- the end ---------------------------------------------------------------------------------------------------------
 
 
 def test_no_wait_follows_the_last_retry() -> None:
@@ -320,7 +321,7 @@ def test_a_hold_beyond_max_wait_ends_the_call_with_the_refusal_as_evidence() -> 
     assert (transcript.error.last, transcript.error.retry_in) == (refused.response, 40.0)
 
 
-# -- interruptions -----------------------------------------------------------------------------------------------------
+# -- interruptions ---------------------------------------------------------------------------------------------------
 
 CALLS: list[list[Any]] = [[503, 429, 200], [failure(), 200], [refusal(), refusal(), 200], [503] * 6]
 INTERRUPTIONS = [KeyboardInterrupt(), asyncio.CancelledError(), SystemExit()]
@@ -328,7 +329,9 @@ INTERRUPTIONS = [KeyboardInterrupt(), asyncio.CancelledError(), SystemExit()]
 
 @pytest.mark.parametrize("interruption", INTERRUPTIONS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("answers", CALLS, ids=["mixed", "failure", "refused twice", "exhausted"])
-def test_an_interruption_at_each_effect_comes_out_and_forgets_nothing(answers: list[Any], interruption: BaseException) -> None:
+def test_an_interruption_at_each_effect_comes_out_and_forgets_nothing(
+    answers: list[Any], interruption: BaseException
+) -> None:
     """Only the permit whose own Settle was cut off stays unsettled: it ages in the ledger."""
     whole = fleet(*answers).names
     for place, name in enumerate(whole):
@@ -338,7 +341,7 @@ def test_an_interruption_at_each_effect_comes_out_and_forgets_nothing(answers: l
         assert transcript.names[place + 1 :] == (["Settle"] if name == "Send" else [])
 
 
-# -- anything ----------------------------------------------------------------------------------------------------------
+# -- anything --------------------------------------------------------------------------------------------------------
 
 scripted = st.one_of(
     st.sampled_from([200, 302, 400, 404, 429, 500, 501, 503]),
@@ -373,7 +376,7 @@ def test_promises_that_hold_for_every_script(
         assert all(one.status == 429 if isinstance(one, Reply) else not one.sent for one in answered)
 
 
-# -- its settings ------------------------------------------------------------------------------------------------------
+# -- its settings ----------------------------------------------------------------------------------------------------
 
 
 def test_plain_functions_will_do_for_parts() -> None:
