@@ -1,9 +1,9 @@
 """Rate limits and retries for HTTP clients: a fleet of workers behaves as one polite client.
 
-    from clever_guard import presets
+from clever_guard import presets
 
-    guard = presets.clever(store="redis://localhost:6379/0")
-    http = guard.wrap(urllib3.PoolManager())
+guard = presets.clever(store="redis://localhost:6379/0")
+http = guard.wrap(urllib3.PoolManager())
 """
 
 from clever_guard import presets
@@ -18,7 +18,7 @@ from clever_guard.errors import (
 )
 from clever_guard.guard import Guard
 from clever_guard.model import Verdict
-from clever_guard.pages import paginate
+from clever_guard.pages import PageError, paginate
 from clever_guard.parts.backoff import ExponentialBackoff
 from clever_guard.parts.classify import StatusClassifier
 from clever_guard.parts.keys import BearerToken
@@ -35,6 +35,7 @@ __all__ = [
     "ExponentialBackoff",
     "Guard",
     "GuardError",
+    "PageError",
     "Quota",
     "QuotaTimeout",
     "RetriesExhausted",

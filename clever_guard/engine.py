@@ -63,9 +63,7 @@ class Engine:
         self._store = Fallback(self._bare, fleet=self._fleet, on_change=self._changed) if self._local else self._bare
         self._introduced = not self._bare.shared
         self._introducing = threading.Lock()
-        self.driver = SyncDriver(
-            self._books, self._store, self.tell, on_trip=self._trip_made, shadow=self._shadow
-        )
+        self.driver = SyncDriver(self._books, self._store, self.tell, on_trip=self._trip_made, shadow=self._shadow)
 
     def close(self) -> None:
         self.driver.close()
@@ -119,9 +117,13 @@ class Engine:
         mine = fingerprint(self._secret)
         theirs = self._store.fingerprint(mine)
         if theirs is not None and theirs != mine:
-            log.warning("guard %r: this worker's secret is not the fleet's, so it does not share its budget", self._name)
+            log.warning(
+                "guard %r: this worker's secret is not the fleet's, so it does not share its budget", self._name
+            )
         elif not self._secret:
-            log.info("guard %r: no secret is set, so digests are only as hard to guess as tokens are random", self._name)
+            log.info(
+                "guard %r: no secret is set, so digests are only as hard to guess as tokens are random", self._name
+            )
         self.tell(SecretMismatch(self._name, theirs is not None and theirs != mine))
 
     def _changed(self, degraded: bool) -> None:

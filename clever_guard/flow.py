@@ -89,7 +89,7 @@ class Wait(Effect[None]):
         self.bucket = bucket
 
 
-class Reserve(Effect["Permit | Hold"]):
+class Reserve(Effect[Permit | Hold]):
     """Ask for the right to send one attempt."""
 
     __slots__ = ("claim", "ticket")

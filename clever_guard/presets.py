@@ -37,7 +37,10 @@ def clever(
     (default five windows). ``observers=None`` means Prometheus on the default registry. Further options are Guard's.
     """
     quota = Quota(limit=limit, window=window, key=BearerToken(), dialect="x-ratelimit")
-    policies: list[Policy] = [Retry(backoff=ExponentialBackoff(initial=1, factor=2, max_delay=60), max_retries=5), quota]
+    policies: list[Policy] = [
+        Retry(backoff=ExponentialBackoff(initial=1, factor=2, max_delay=60), max_retries=5),
+        quota,
+    ]
     if deadline is not None:
         policies.insert(0, Deadline(deadline))
     if observers is None:

@@ -67,7 +67,9 @@ def _run(command: list[str], cwd: Path | None = None) -> None:
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise RedisMissing(f"no redis-server on PATH, and fetching one failed ({command[0]}: {last}): install redis-server")
+        raise RedisMissing(
+            f"no redis-server on PATH, and fetching one failed ({command[0]}: {last}): install redis-server"
+        )
 
 
 class RedisServer:
@@ -151,4 +153,8 @@ if __name__ == "__main__":
         binary, environment = find_server()
     except RedisMissing as error:
         sys.exit(str(error))
-    print(subprocess.run([binary, "--version"], env=os.environ | environment, capture_output=True, text=True).stdout.strip())
+    print(
+        subprocess.run(
+            [binary, "--version"], env=os.environ | environment, capture_output=True, text=True
+        ).stdout.strip()
+    )

@@ -47,5 +47,7 @@ def own_redis() -> Iterator[RedisServer]:
 def nothing_left_behind() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
-    left = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon and thread.is_alive()]
+    left = [
+        thread for thread in threading.enumerate() if thread not in before and not thread.daemon and thread.is_alive()
+    ]
     assert not left, f"threads left behind: {left}"

@@ -30,9 +30,13 @@ def _budget(function: F) -> F:
 
 @commands.command()
 @_budget
-@click.option("--store", default=None, help="redis://... or sqlite:///file; default: a sqlite file that is removed again.")
+@click.option(
+    "--store", default=None, help="redis://... or sqlite:///file; default: a sqlite file that is removed again."
+)
 @click.option("--workers", default=8, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
-@click.option("--windows", default=3, show_default=True, type=click.IntRange(1, 50), help="Windows' worth of pages to fetch.")
+@click.option(
+    "--windows", default=3, show_default=True, type=click.IntRange(1, 50), help="Windows' worth of pages to fetch."
+)
 def demo(limit: int | None, window: float | None, store: str | None, workers: int, windows: int) -> None:
     """Sync a collection with a fleet of processes, bare and guarded, side by side.
 

@@ -17,8 +17,12 @@ def run(knobs: Knobs, host: str, port: int) -> None:
     try:
         listener = listen(host, port)
     except OSError as error:
-        raise click.ClickException(f"cannot listen on {host}:{port} ({error.strerror}): choose another --port") from None
-    click.echo(f"http://{host}:{listener.getsockname()[1]}  {knobs.limit} requests per {knobs.window:g} s and token  (Ctrl-C ends)")
+        raise click.ClickException(
+            f"cannot listen on {host}:{port} ({error.strerror}): choose another --port"
+        ) from None
+    click.echo(
+        f"http://{host}:{listener.getsockname()[1]}  {knobs.limit} requests per {knobs.window:g} s and token  (Ctrl-C ends)"
+    )
     server = uvicorn.Server(config(App(Emulator(knobs))))
     with contextlib.suppress(KeyboardInterrupt), listener:
         asyncio.run(server.serve(sockets=[listener]))

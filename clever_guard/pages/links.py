@@ -36,7 +36,9 @@ def resolve(base: str, link: str) -> str:
     except ValueError:
         raise ForeignLink("the next link is no address that may be followed") from None
     if not same:
-        raise ForeignLink(f"the next link leads to {there.scheme}://{there.hostname}, away from the first page's origin")
+        raise ForeignLink(
+            f"the next link leads to {there.scheme}://{there.hostname}, away from the first page's origin"
+        )
     return address
 
 

@@ -326,7 +326,9 @@ class Books:
         book.previous = answer.now
         if answer.granted:
             book.ask_at = book.certain = 0.0
-            lease = Lease(book, answer.now, answer.buckets, answer.kind, answer.granted, answer.granted, asked + self.ttl)
+            lease = Lease(
+                book, answer.now, answer.buckets, answer.kind, answer.granted, answer.granted, asked + self.ttl
+            )
             book.lease = lease
             self._move(lease, "granted", lease.granted)
             self._expire(book, got)

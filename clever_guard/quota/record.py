@@ -132,6 +132,4 @@ def _merge(offers: list[Offer]) -> Offer:
     if all(offered.count for offered in offers):
         kinds = {offered.kind for offered in offers} - {"lease"}
         return Offer(min(offered.count for offered in offers), min(kinds, default="lease"))
-    return Offer(
-        0, hold=max(offered.hold for offered in offers), at_least=max(offered.at_least for offered in offers)
-    )
+    return Offer(0, hold=max(offered.hold for offered in offers), at_least=max(offered.at_least for offered in offers))

@@ -8,12 +8,42 @@ import re
 from clever_guard.quota.ledger import Ledger
 from clever_guard.quota.record import MAX_NAMES, MAX_ROUTES, Record
 
-FIELDS = (
-    "limit last slot since r_min reset lo hi out out out gone gone_at drawers drawers adopted seen scout flight drawn "
-    "appointed stride margin slack pause struck strikes pace spent stranger answered refused"
-).split()
+FIELDS = [
+    "limit",
+    "last",
+    "slot",
+    "since",
+    "r_min",
+    "reset",
+    "lo",
+    "hi",
+    "out",
+    "out",
+    "out",
+    "gone",
+    "gone_at",
+    "drawers",
+    "drawers",
+    "adopted",
+    "seen",
+    "scout",
+    "flight",
+    "drawn",
+    "appointed",
+    "stride",
+    "margin",
+    "slack",
+    "pause",
+    "struck",
+    "strikes",
+    "pace",
+    "spent",
+    "stranger",
+    "answered",
+    "refused",
+]
 """Order of the integers; ``stores/ledger.lua`` has the same."""
-_LINE = re.compile(r"-?[0-9]{1,15}(?: -?[0-9]{1,15}){%d}" % (len(FIELDS) - 1))
+_LINE = re.compile(r"-?[0-9]{1,15}(?: -?[0-9]{1,15}){" + str(len(FIELDS) - 1) + "}")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{0,32}")
 
 

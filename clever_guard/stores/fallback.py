@@ -146,14 +146,18 @@ class Fallback:
         return answers
 
     def _darkened(self, command: Command, fleet: int) -> Command:
-        reports = tuple(report if report.stamp in self._drawn_dark else _uncounted(report) for report in command.reports)
+        reports = tuple(
+            report if report.stamp in self._drawn_dark else _uncounted(report) for report in command.reports
+        )
         return replace(command, terms=share(command.terms, fleet), reports=reports)
 
     def _lit(self, command: Command) -> Command:
         """For the store: what was drawn in the dark is not its business, what was read there is."""
         if not self._drawn_dark:
             return command
-        reports = tuple(_uncounted(report) if report.stamp in self._drawn_dark else report for report in command.reports)
+        reports = tuple(
+            _uncounted(report) if report.stamp in self._drawn_dark else report for report in command.reports
+        )
         return replace(command, reports=reports)
 
 

@@ -27,7 +27,9 @@ def open_store(what: Any = None) -> Store:
         from clever_guard.stores.redis import RedisStore
 
         return RedisStore(what)
-    raise ValueError(f"{type(what).__name__} is no store: give a URL ({KNOWN}), a redis client, or an object with execute()")
+    raise ValueError(
+        f"{type(what).__name__} is no store: give a URL ({KNOWN}), a redis client, or an object with execute()"
+    )
 
 
 def _from_url(url: str) -> Store:
@@ -51,7 +53,9 @@ def _from_url(url: str) -> Store:
 def _path(url: str) -> str:
     path = url.removeprefix("sqlite://")
     if not path.startswith("/") or path == "/":
-        raise ValueError("a sqlite store needs the file after three slashes: sqlite:///relative.db or sqlite:////absolute.db")
+        raise ValueError(
+            "a sqlite store needs the file after three slashes: sqlite:///relative.db or sqlite:////absolute.db"
+        )
     return path[1:]
 
 
@@ -60,7 +64,9 @@ def _check_redis(url: str, scheme: str) -> None:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError(f"the port of the {scheme}:// URL is no number from 0 to 65535: write {scheme}://host:6379/0") from None
+        raise ValueError(
+            f"the port of the {scheme}:// URL is no number from 0 to 65535: write {scheme}://host:6379/0"
+        ) from None
     if scheme == "unix":
         if not parts.path:
             raise ValueError("the unix:// URL names no socket: write unix:///path/to/redis.sock")

@@ -15,6 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 import redis
+from redis import exceptions as errors
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -68,12 +69,12 @@ class RedisStore:
         calls = [(key_of(command.identity), self._arguments(command)) for command in commands]
         try:
             replies = self._send(calls)
-            missing = [n for n, reply in enumerate(replies) if isinstance(reply, redis.exceptions.NoScriptError)]
+            missing = [n for n, reply in enumerate(replies) if isinstance(reply, errors.NoScriptError)]
             if missing:
                 self._client.script_load(SCRIPT)
                 for n, reply in zip(missing, self._send([calls[n] for n in missing]), strict=True):
                     replies[n] = reply
-        except (redis.exceptions.RedisError, OSError) as error:
+        except (errors.RedisError, OSError) as error:
             raise self._unavailable(error) from None
         for reply in replies:
             if isinstance(reply, Exception):
@@ -86,7 +87,7 @@ class RedisStore:
         try:
             self._client.set(key, mine, nx=True, ex=FINGERPRINT_LIFE)
             return _text(self._client.get(key) or mine)
-        except (redis.exceptions.RedisError, OSError):
+        except (errors.RedisError, OSError):
             return None
 
     def close(self) -> None:
@@ -100,7 +101,7 @@ class RedisStore:
             key, arguments = calls[0]
             try:
                 return [self._client.evalsha(SHA, 1, key, *arguments)]
-            except redis.exceptions.NoScriptError as error:
+            except errors.NoScriptError as error:
                 return [error]
         pipeline = self._client.pipeline(transaction=False)
         for key, arguments in calls:
@@ -120,7 +121,7 @@ class RedisStore:
                 pool.reset()
 
     def _unavailable(self, error: Exception) -> StoreUnavailable:
-        if isinstance(error, redis.exceptions.ResponseError) and "script" in str(error).lower():
+        if isinstance(error, errors.ResponseError) and "script" in str(error).lower():
             if not self._script_failed:
                 log.error("the ledger script failed in %s: %s", self.place, error)
             self._script_failed = True
@@ -159,7 +160,16 @@ def _report(report: Report) -> list[str]:
 
 
 def _sight(sight: Sight) -> list[str]:
-    numbers = (sight.limit, sight.remaining, sight.reset, sight.low, sight.high, sight.sent, sight.received, sight.answers)
+    numbers = (
+        sight.limit,
+        sight.remaining,
+        sight.reset,
+        sight.low,
+        sight.high,
+        sight.sent,
+        sight.received,
+        sight.answers,
+    )
     return [sight.bucket, *map(str, numbers)]
 
 
@@ -185,10 +195,10 @@ def _place(client: Any) -> str:
 
 def _reason(error: Exception) -> str:
     """What went wrong, without the addresses and credentials that messages of a client may hold."""
-    if isinstance(error, redis.exceptions.TimeoutError | TimeoutError):
+    if isinstance(error, errors.TimeoutError | TimeoutError):
         return "no answer in time"
-    if isinstance(error, redis.exceptions.AuthenticationError):
+    if isinstance(error, errors.AuthenticationError):
         return "it does not accept the user or password (AuthenticationError)"
-    if isinstance(error, redis.exceptions.ConnectionError | OSError):
+    if isinstance(error, errors.ConnectionError | OSError):
         return "no connection"
     return f"{type(error).__name__}: {str(error)[:120]}"

@@ -39,7 +39,9 @@ class SqliteStore:
 
     shared = True
 
-    def __init__(self, path: str | os.PathLike[str], *, patience: float = 0.25, clock: Callable[[], int] = host_ms) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, patience: float = 0.25, clock: Callable[[], int] = host_ms
+    ) -> None:
         self.path = Path(path).absolute()
         self._patience = patience
         self._clock = clock
@@ -136,7 +138,9 @@ def _connect(path: Path, patience: float) -> sqlite3.Connection:
         _create(connection)
     elif version != SCHEMA:
         connection.close()
-        raise sqlite3.DatabaseError(f"it was made by another version (schema {version}, this one is {SCHEMA}): use a new file")
+        raise sqlite3.DatabaseError(
+            f"it was made by another version (schema {version}, this one is {SCHEMA}): use a new file"
+        )
     return connection
 
 

@@ -10,7 +10,7 @@ _HOMES = {
     "StoreContract": "clever_guard.testing.contracts",
     "Transcript": "clever_guard.testing.transcripts",
 }
-__all__ = ["Emulator", "Knobs", "StoreContract", "Transcript"]  # noqa: F822  (found by __getattr__)
+__all__ = ["Emulator", "Knobs", "StoreContract", "Transcript"]
 
 
 def __getattr__(name: str) -> Any:

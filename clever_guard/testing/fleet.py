@@ -98,7 +98,9 @@ class Fleet:
     path: str = "/v2.0/students?limit=1"
     guarded: bool = True
 
-    def run(self, seconds: float, disturb: Callable[[list[multiprocessing.Process]], None] | None = None) -> Counter[str]:
+    def run(
+        self, seconds: float, disturb: Callable[[list[multiprocessing.Process]], None] | None = None
+    ) -> Counter[str]:
         """Hammer for ``seconds``; ``disturb`` may kill or stop processes meanwhile. Returns the workers' own counts."""
         context = multiprocessing.get_context("fork")
         results: Any = context.SimpleQueue()
@@ -120,7 +122,8 @@ class Fleet:
     def start_one(self, number: int, until: float) -> multiprocessing.Process:
         """One more worker, in place of one that was killed."""
         context = multiprocessing.get_context("fork")
-        return self._worker(context, number, time.time(), until, None)
+        process: multiprocessing.Process = self._worker(context, number, time.time(), until, None)
+        return process
 
     def _worker(self, context: Any, number: int, begin: float, until: float, results: Any) -> Any:
         process = context.Process(target=_work, args=(self, number, begin, until, results), daemon=True)

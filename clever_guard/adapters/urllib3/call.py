@@ -54,7 +54,7 @@ def _send_as_is(
 ) -> Any:
     """Shadow: the caller's own retries and redirects stay, the guard only counts."""
     arguments.setdefault("timeout", _DEFAULT_TIMEOUT)
-    return _call(watch, Native(urlopen, arguments, pool, None, True), place)
+    return _call(watch, Native(urlopen, arguments, pool, None), place)
 
 
 def _send_and_follow(
@@ -67,7 +67,7 @@ def _send_and_follow(
     inner = False if retries.total is False else NO_RETRIES
     attempt = arguments | {"retries": inner, "redirect": False}
     attempt.setdefault("timeout", _DEFAULT_TIMEOUT)
-    response = _call(watch, Native(urlopen, attempt, pool, watch.guard.timeout, True), place)
+    response = _call(watch, Native(urlopen, attempt, pool, watch.guard.timeout), place)
     response.retries = retries
     location = redirect and response.get_redirect_location()
     return _follow(pool, arguments, retries, response, location) if location else response

@@ -16,9 +16,20 @@ from clever_guard.model import Request
 if TYPE_CHECKING:
     from clever_guard.adapters.urllib3.seam import Watch
 
-ARGUMENTS = (
-    "method url body headers retries redirect assert_same_host timeout pool_timeout release_conn chunked body_pos"
-).split()
+ARGUMENTS = [
+    "method",
+    "url",
+    "body",
+    "headers",
+    "retries",
+    "redirect",
+    "assert_same_host",
+    "timeout",
+    "pool_timeout",
+    "release_conn",
+    "chunked",
+    "body_pos",
+]
 """The order of ``HTTPConnectionPool.urlopen``, for callers that pass by position."""
 
 
@@ -52,16 +63,14 @@ class Native:
     arguments: dict[str, Any]
     pool: HTTPConnectionPool
     timeout: tuple[float, float] | None
-    read_body: bool
-    """Whether urllib3 reads the body before it returns (``preload_content``)."""
 
 
 def host_of(pool: HTTPConnectionPool, url: str) -> tuple[str, str, int | None]:
     """Scheme, host and port a request goes to. Through a plain-HTTP proxy the pool is the proxy's, the URL absolute."""
     if url.startswith(("http://", "https://")):
         parts = parse_url(url)
-        return parts.scheme or pool.scheme, parts.host or pool.host, parts.port
-    return pool.scheme, pool.host, pool.port
+        return parts.scheme or "http", parts.host or pool.host, parts.port
+    return pool.scheme or "http", pool.host, pool.port
 
 
 def make_request(watch: Watch, native: Native, place: tuple[str, str, int | None]) -> Request:

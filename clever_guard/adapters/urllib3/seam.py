@@ -48,7 +48,9 @@ class Seam:
         assert pool is not None, "a pool's urlopen was called after the pool was gone"
         return guarded_urlopen(self.watches, pool, wrapped, args, kwargs)
 
-    def new_pool(self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def new_pool(
+        self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         pool = wrapped(*args, **kwargs)
         self.patch(pool)
         return pool

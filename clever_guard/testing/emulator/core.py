@@ -119,9 +119,8 @@ class Emulator:
 
     def _operate(self, call: Call) -> Answer:
         key = call.headers.get("idempotency-key")
-        if key is None or all(key != known for _, known in self.work):
-            if len(self.work) < KEPT_BODIES:
-                self.work.append((call.body, key))
+        if (key is None or all(key != known for _, known in self.work)) and len(self.work) < KEPT_BODIES:
+            self.work.append((call.body, key))
         return _json(201, {"data": {"number": len(self.work)}})
 
     # -- budgets -----------------------------------------------------------------------------------------------------------

@@ -50,7 +50,9 @@ def _one(knobs: Knobs, version: str, collection: str, identity: str) -> dict[str
     number = _position(knobs, collection, identity)
     if number >= knobs.records or record_id(collection, number) != identity:
         raise BadRequest(404, "Resource not available")
-    return record(version, collection, number) | {"links": [{"rel": "self", "uri": f"/{version}/{collection}/{identity}"}]}
+    return record(version, collection, number) | {
+        "links": [{"rel": "self", "uri": f"/{version}/{collection}/{identity}"}]
+    }
 
 
 def _position(knobs: Knobs, collection: str, identity: str) -> int:

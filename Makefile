@@ -1,0 +1,59 @@
+# Every target sets up what it needs. A second run is quick: stamps under .venv remember what is done.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help demo test unit lint types bench simulate redis clean
+.DEFAULT_GOAL := help
+
+help:  ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "clever_guard needs Python 3.11 or newer: install it, or name it with make PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	  { echo "this Python cannot make virtual environments: apt-get install python3-venv"; exit 1; }
+	@echo "making $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/.package: $(VENV)/.made pyproject.toml
+	@echo "installing clever_guard ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,emulator]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.package
+	@echo "installing what the tests need ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
+
+demo: $(VENV)/.package  ## a fleet syncs a collection, bare and guarded, side by side
+	@$(BIN)/clever-guard demo
+
+test: lint types unit  ## lint, types and all tests
+
+unit: $(VENV)/.dev redis
+	@$(BIN)/python -m pytest
+
+redis: $(VENV)/.dev
+	@$(BIN)/python tests/_redis.py
+
+lint: $(VENV)/.dev  ## ruff
+	@$(BIN)/ruff check clever_guard tests benchmarks examples
+	@$(BIN)/ruff format --check clever_guard tests benchmarks examples
+
+types: $(VENV)/.dev  ## mypy strict and pyright
+	@$(BIN)/mypy
+	@$(BIN)/pyright --warnings
+
+bench: $(VENV)/.dev redis  ## a fleet of real processes, judged by the emulator
+	@$(BIN)/python benchmarks/fleet.py
+
+simulate: $(VENV)/.dev  ## 260 schedules of the simulated fleet
+	@$(BIN)/python -m clever_guard.testing.simulate --seeds 260
+
+clean:  ## remove what was made here
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,0 +1,80 @@
+"""The main job with real processes, judged by the emulator's own log. No bound here is a matter of a few milliseconds."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clever_guard.testing.fleet import EmulatorProcess, Fleet
+
+LIMIT, WINDOW = 120, 3.0
+
+
+def full_windows(windows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the first, in which the fleet begins and learns, and the last, which the run cuts short."""
+    return windows[1:-1]
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/quota.db"
+    url: str = request.getfixturevalue("redis_url")
+    return url
+
+
+@pytest.mark.parametrize("skew", [0.0, 1.5, -1.5])
+def test_a_fleet_spends_the_budget_and_nothing_more(store: str, skew: float) -> None:
+    with EmulatorProcess(limit=LIMIT, window=WINDOW, phase=0.7, skew=skew) as server:
+        counts = Fleet(url=server.url, store=store, limit=LIMIT, window=WINDOW, workers=6).run(seconds=12)
+        windows = server.windows()
+    assert set(counts) == {"200"}
+    assert sum(window["refused"] for window in windows) == 0
+    spent = [window["admitted"] / LIMIT for window in full_windows(windows)]
+    assert len(spent) >= 2
+    assert min(spent) >= 0.99 - 1 / LIMIT, spent
+
+
+def test_killed_workers_cost_little_and_never_a_refusal(store: str) -> None:
+    with EmulatorProcess(limit=LIMIT, window=WINDOW, phase=0.7) as server:
+        fleet = Fleet(url=server.url, store=store, limit=LIMIT, window=WINDOW, workers=6)
+
+        def kill_some(crew: list[multiprocessing.Process]) -> None:
+            until = time.time() + 11
+            for number in range(20):
+                time.sleep(0.5)
+                if time.time() > until - 1:
+                    return
+                victim = crew[number % len(crew)]
+                assert victim.pid is not None
+                os.kill(victim.pid, signal.SIGKILL)
+                victim.join()
+                crew[number % len(crew)] = fleet.start_one(number % len(crew), until)
+
+        fleet.run(seconds=12, disturb=kill_some)
+        windows = server.windows()
+    assert sum(window["refused"] for window in windows) == 0
+    used = [window["admitted"] / LIMIT for window in full_windows(windows)]
+    assert sum(used) / len(used) >= 0.9, used
+
+
+def test_a_store_that_dies_leaves_the_fleet_within_the_limit(own_redis: Any) -> None:
+    with EmulatorProcess(limit=LIMIT, window=WINDOW) as server:
+        fleet = Fleet(url=server.url, store=own_redis.url, limit=LIMIT, window=WINDOW, workers=6)
+        timer = threading.Timer(5, own_redis.kill)
+        timer.daemon = True
+        timer.start()
+        counts = fleet.run(seconds=12)
+        windows = server.windows()
+    assert counts["200"] > 0
+    assert set(counts) == {"200"}
+    assert all(window["admitted"] <= LIMIT for window in windows)
+    assert sum(window["refused"] for window in windows) == 0
+    assert windows[-2]["admitted"] >= LIMIT / 6 - 6, "the fleet went on in the dark with its share"
