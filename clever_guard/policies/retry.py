@@ -134,12 +134,14 @@ class Retry:
 
     def _exhaustion(self, request: Request, course: _Course, outcome: Outcome) -> RetriesExhausted:
         """The error for it. It is not chained to the library's own, whose text may hold a URL: that is in ``last``."""
-        retry_in, retry_at, last, said = None, None, _evidence(outcome), _words(outcome)
-        if isinstance(outcome, Reply):
-            asked, _ = server_wait(outcome, self._read(outcome), until_reset=True)
-            retry_in, retry_at = (asked, outcome.wall + asked) if asked > 0 else (None, None)
-        message = f"gave up after {request.sends} attempts, the last one: {said}"
-        return RetriesExhausted(message, retry_in=retry_in, retry_at=retry_at, last=last, sent=course.reached)
+        asked, _ = server_wait(outcome, self._read(outcome), until_reset=True)
+        return RetriesExhausted(
+            f"gave up after {request.sends} attempts, the last one: {_words(outcome)}",
+            retry_in=asked or None,
+            retry_at=outcome.wall + asked if asked and isinstance(outcome, Reply) else None,
+            last=_evidence(outcome),
+            sent=course.reached,
+        )
 
 
 def server_wait(outcome: Outcome, report: HeaderReport, *, until_reset: bool) -> tuple[float, tuple[str, ...]]:

@@ -38,6 +38,10 @@ def test_the_three_forms_of_the_rfc_name_one_moment(text: str) -> None:
     assert http_date(text, NOW) == MOMENT
 
 
+def test_the_longest_date_there_is() -> None:
+    assert http_date("Wednesday, 09-Nov-94 08:49:37 GMT", NOW) == MOMENT + 3 * 86_400
+
+
 @given(moments)
 def test_every_moment_is_read_back(moment: datetime) -> None:
     assert http_date(fixdate(moment), NOW) == moment.timestamp()

@@ -204,6 +204,12 @@ def test_impossible_resets(value: str) -> None:
     assert refused(reset=value) == ("reset_impossible",)
 
 
+@pytest.mark.parametrize("value", [10**4, 10**11])
+def test_the_first_and_the_last_reset_that_can_be(value: int) -> None:
+    assert only(read(headers(reset=value), 200, 0.0)).reset == value
+    assert refused(reset=value - 1 if value == 10**4 else value + 1) == ("reset_impossible",)
+
+
 @pytest.mark.parametrize("value", ["x" * 201, "a\x00b", "a\r\nb", "a\x7fb", "\u202eb", "\ud800"])
 def test_impossible_bucket_names(value: str) -> None:
     assert refused(bucket=value) == ("bucket_impossible",)

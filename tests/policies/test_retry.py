@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import pickle
 from typing import Any
 
@@ -16,6 +17,8 @@ from clever_guard.flow import Flow, Proceed, Wait
 from clever_guard.model import Hold, Reply, Request, Verdict
 from clever_guard.parts.backoff import ExponentialBackoff
 from clever_guard.parts.classify import StatusClassifier
+from clever_guard.parts.keys import BearerToken
+from clever_guard.policies.deadline import Deadline
 from clever_guard.policies.quota import Quota
 from clever_guard.policies.retry import Retry
 from clever_guard.testing.transcripts import Transcript, failure, make_request, play, reply
@@ -286,6 +289,14 @@ def test_raise_on_exhausted_drains_the_response_and_carries_it() -> None:
     assert transcript.undrained == []
 
 
+@pytest.mark.parametrize(("answer", "retry_in"), [(refusal(40), 40.0), (refusal(1), 1.0), (reply(429), None)])
+def test_the_error_says_when_another_try_is_worth_it(answer: Any, retry_in: float | None) -> None:
+    error = play([Retry(max_retries=0, raise_on_exhausted=True)], [answer]).error
+    assert isinstance(error, RetriesExhausted)
+    assert error.retry_in == retry_in
+    assert error.retry_at == (None if retry_in is None else answer.wall + retry_in)
+
+
 def test_raise_on_exhausted_says_whether_anything_was_sent() -> None:
     def end(*sent: bool) -> Any:
         return play([Retry(max_retries=1, raise_on_exhausted=True)], [failure(sent=one) for one in sent]).error
@@ -406,6 +417,13 @@ def test_a_number_of_retries_that_is_none_is_refused(wrong: Any) -> None:
 def test_an_unknown_dialect_is_refused_when_the_policy_is_made() -> None:
     with pytest.raises(ValueError, match="no dialect is called 'nonsense'"):
         Retry(dialect="nonsense")
+
+
+@pytest.mark.parametrize("thing", [Retry(), Deadline(1), StatusClassifier(), ExponentialBackoff(), BearerToken()])
+def test_configuration_is_frozen(thing: Any) -> None:
+    name = next(iter(getattr(thing, "__dataclass_fields__", {})), "anything")
+    with pytest.raises((dataclasses.FrozenInstanceError, TypeError)):
+        setattr(thing, name, None)
 
 
 def test_binding_leaves_the_users_policy_as_it_was() -> None:
