@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from clever_guard.errors import StoreUnavailable
+from clever_guard.quota.ledger import birth
+from clever_guard.quota.record import Record
 from clever_guard.quota.store import Answer, Command, Report, Store, Terms
 from clever_guard.stores.memory import MemoryStore, monotonic_ms
 
@@ -51,6 +53,8 @@ class Fallback:
         self._drawers: deque[tuple[int, int]] = deque()
         self._dark = MemoryStore(self._store_time)
         self._drawn_dark: dict[int, None] = {}
+        self._known: dict[str, tuple[Command, Answer]] = {}
+        """By identity, what the store said last: a window that was spent stays spent when the store goes dark."""
         self._degraded = False
         self._patience = FIRST_PATIENCE
         self._look_at = 0
@@ -96,6 +100,7 @@ class Fallback:
         with self._lock:
             changed, self._degraded = not self._degraded, True
             if changed:
+                self._dark.restore({identity: _remembered(*known, self._store_time()) for identity, known in self._known.items()})
                 self._patience = FIRST_PATIENCE
                 self._look_at = self._clock() + FIRST_PATIENCE
             never = self._offset is None
@@ -109,7 +114,10 @@ class Fallback:
             changed, self._degraded = self._degraded, False
             for answer, command in zip(answers, commands, strict=True):
                 self._offset = answer.now - self._clock()
+                self._known[command.identity] = (replace(command, reports=()), answer)
                 self._count(answer, command.terms)
+            while len(self._known) > REMEMBERED:
+                del self._known[next(iter(self._known))]
             if changed:
                 self._dark.forget()
         if changed:
@@ -159,6 +167,17 @@ class Fallback:
             _uncounted(report) if report.stamp in self._drawn_dark else report for report in command.reports
         )
         return replace(command, reports=reports)
+
+
+def _remembered(command: Command, answer: Answer, now: int) -> Record:
+    """The record a worker begins the dark with: nothing is left of a window that the store last saw spent."""
+    record = Record({command.route: answer.buckets})
+    for view in answer.views:
+        ledger = birth(now, command.terms)
+        ledger.hi = view.reset_at
+        ledger.r_min = max(0, view.remaining - view.outstanding) // view.drawers
+        record.ledgers[view.bucket] = ledger
+    return record
 
 
 def share(terms: Terms, fleet: int) -> Terms:
