@@ -79,6 +79,7 @@ class Quota:
     def around(self, request: Request, proceed: Proceed, /) -> Flow:
         claim = self.claim(request)
         if claim is None:
+            request.without_permit = True
             return (yield from proceed(request))
         permit = yield from _permit(claim)
         sends = request.sends

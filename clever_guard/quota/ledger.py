@@ -67,6 +67,8 @@ class Ledger:
     """Books that drew in this window and in the one before."""
     adopted: int = 0
     """When the first reading of this window came in."""
+    heard: int = 0
+    """When the request was sent whose answer gave ``r_min``: what a stranger took later is not in it."""
     seen: int = 0
     """The newest stamp that was answered with a reading."""
     scout: int = 0
@@ -281,9 +283,13 @@ def hear(ledger: Ledger, now: int, terms: Terms, report: Report, sight: Sight) -
 
 def _hear_same(ledger: Ledger, terms: Terms, sight: Sight) -> None:
     ledger.limit = terms.limit if terms.solo else sight.limit
-    ledger.r_min = min(ledger.r_min, sight.remaining)
+    if sight.remaining <= ledger.r_min:
+        ledger.r_min = sight.remaining
+        ledger.heard = max(ledger.heard, sight.sent)
     if sight.sent >= ledger.hi:
         _learn_we_were_early(ledger, sight)
+    elif ledger.stride:
+        _carry(ledger, ledger.lo, ledger.hi, sight)
     else:
         _narrow(ledger, ledger.lo, ledger.hi, sight)
 
@@ -312,10 +318,12 @@ def _hear_next(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
     known = ledger.lo > 0
     ledger.stride = ahead
     _adopt(ledger, now, terms, sight)
-    if known:
-        _narrow(ledger, lo, hi, sight)
-    else:
+    if not known:
         _trust_only(ledger, sight)
+    elif exact:
+        _carry(ledger, lo, hi, sight)
+    else:
+        _narrow(ledger, lo, hi, sight)
 
 
 def _hear_anew(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
@@ -339,6 +347,7 @@ def _adopt(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
     ledger.reset = sight.reset
     ledger.limit = terms.limit if terms.solo else sight.limit
     ledger.r_min = min(sight.remaining, ledger.limit)
+    ledger.heard = sight.sent
     ledger.adopted = now
     ledger.appointed = 0
     ledger.drawers = [0, ledger.drawers[0]]
@@ -355,15 +364,12 @@ def _remember_stranger(ledger: Ledger) -> None:
     ledger.stranger = max(taken, ledger.stranger * 3 // 4)
 
 
-def _expected(ledger: Ledger, now: int, terms: Terms) -> int:
-    """What a stranger is still to take: no more than it usually does, and evenly, so that little is kept at the end.
-
-    One permit stays: the newest Remaining is always a little older than the stranger's newest request.
-    """
+def _expected(ledger: Ledger, terms: Terms) -> int:
+    """What a stranger takes that the newest Remaining does not show: no more than it usually does, and evenly."""
     if not ledger.stranger:
         return 0
-    left = ledger.stranger * min(terms.window, ledger.hi - now) // terms.window
-    return max(1, min(left, ledger.stranger - _unexplained(ledger)))
+    unseen = ledger.stranger * max(0, min(terms.window, ledger.hi - ledger.heard)) // terms.window
+    return max(1, min(unseen, ledger.stranger - _unexplained(ledger)))
 
 
 def _bounds(ledger: Ledger, sight: Sight) -> tuple[int, int]:
@@ -373,6 +379,19 @@ def _bounds(ledger: Ledger, sight: Sight) -> tuple[int, int]:
 
 def _trust_only(ledger: Ledger, sight: Sight) -> None:
     ledger.lo, ledger.hi = _bounds(ledger, sight)
+
+
+def _carry(ledger: Ledger, lo: int, hi: int, sight: Sight) -> None:
+    """A bracket that comes from a border which was seen: it is finer than any header, whose Date may be another machine's.
+
+    Headers narrow it with a second to spare, and where they contradict it they are believed.
+    """
+    low, high = _bounds(ledger, sight)
+    if low > hi or high + LATE < lo:
+        _trust_only(ledger, sight)
+    else:
+        ledger.hi = min(hi, high + LATE)
+        ledger.lo = min(ledger.hi, max(lo, sight.sent))
 
 
 def _narrow(ledger: Ledger, lo: int, hi: int, sight: Sight) -> None:
@@ -415,7 +434,7 @@ def _offer_sure(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
     available = ledger.r_min - sum(ledger.out)
     if available <= 0:
         return _offer_spent(ledger, now, terms)
-    floor = draw.reserve * (ledger.hi - now) // terms.window + _expected(ledger, now, terms)
+    floor = draw.reserve * (ledger.hi - now) // terms.window + _expected(ledger, terms)
     if available <= floor:
         return _offer_floored(ledger, now, terms, draw)
     probing = floor == 0 and _worth_probing(ledger, terms)

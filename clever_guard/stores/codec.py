@@ -25,6 +25,7 @@ FIELDS = [
     "drawers",
     "drawers",
     "adopted",
+    "heard",
     "seen",
     "scout",
     "flight",

@@ -12,7 +12,7 @@ local NARROW, MAX_SLACK, DRIFT = 8, 2000, 60000
 local MAX_ROUTES, MAX_NAMES, KEEP = 16, 4, 10
 local FIELDS = {
   'limit', 'last', 'slot', 'since', 'r_min', 'reset', 'lo', 'hi', 'out1', 'out2', 'out3', 'gone', 'gone_at', 'drawers1',
-  'drawers2', 'adopted', 'seen', 'scout', 'flight', 'drawn', 'appointed', 'stride', 'margin', 'slack', 'pause', 'struck',
+  'drawers2', 'adopted', 'heard', 'seen', 'scout', 'flight', 'drawn', 'appointed', 'stride', 'margin', 'slack', 'pause', 'struck',
   'strikes', 'pace', 'spent', 'stranger', 'answered', 'refused',
 }
 local floor, max, min = math.floor, math.max, math.min
@@ -193,7 +193,7 @@ local function adopt(ledger, now, terms, sight)
   ledger.stranger = max(taken, div(ledger.stranger * 3, 4))
   ledger.pace, ledger.spent, ledger.reset = 0, sight.answers, sight.reset
   ledger.limit = terms.solo and terms.limit or sight.limit
-  ledger.r_min = min(sight.remaining, ledger.limit)
+  ledger.r_min, ledger.heard = min(sight.remaining, ledger.limit), sight.sent
   ledger.adopted, ledger.appointed = now, 0
   ledger.drawers1, ledger.drawers2 = 0, ledger.drawers1
 end
@@ -204,6 +204,16 @@ local function bounds(ledger, sight)
 end
 
 local function trust_only(ledger, sight) ledger.lo, ledger.hi = bounds(ledger, sight) end
+
+local function carry(ledger, lo, hi, sight)
+  local low, high = bounds(ledger, sight)
+  if low > hi or high + LATE < lo then
+    trust_only(ledger, sight)
+  else
+    ledger.hi = min(hi, high + LATE)
+    ledger.lo = min(ledger.hi, max(lo, sight.sent))
+  end
+end
 
 local function narrow(ledger, lo, hi, sight)
   local low, high = bounds(ledger, sight)
@@ -227,9 +237,13 @@ end
 
 local function hear_same(ledger, terms, sight)
   ledger.limit = terms.solo and terms.limit or sight.limit
-  ledger.r_min = min(ledger.r_min, sight.remaining)
+  if sight.remaining <= ledger.r_min then
+    ledger.r_min, ledger.heard = sight.remaining, max(ledger.heard, sight.sent)
+  end
   if sight.sent >= ledger.hi then
     learn_we_were_early(ledger, sight)
+  elseif ledger.stride > 0 then
+    carry(ledger, ledger.lo, ledger.hi, sight)
   else
     narrow(ledger, ledger.lo, ledger.hi, sight)
   end
@@ -244,7 +258,13 @@ local function hear_next(ledger, now, terms, sight)
   local known = ledger.lo > 0
   ledger.stride = ahead
   adopt(ledger, now, terms, sight)
-  if known then narrow(ledger, lo, hi, sight) else trust_only(ledger, sight) end
+  if not known then
+    trust_only(ledger, sight)
+  elseif exact then
+    carry(ledger, lo, hi, sight)
+  else
+    narrow(ledger, lo, hi, sight)
+  end
 end
 
 local function hear_anew(ledger, now, terms, sight)
@@ -309,10 +329,10 @@ local function offer_spent(ledger, now, terms)
   return until_over(ledger, now, ledger.hi)
 end
 
-local function expected(ledger, now, terms)
+local function expected(ledger, terms)
   if ledger.stranger == 0 then return 0 end
-  local left = div(ledger.stranger * min(terms.window, ledger.hi - now), terms.window)
-  return max(1, min(left, ledger.stranger - unexplained(ledger)))
+  local unseen = div(ledger.stranger * max(0, min(terms.window, ledger.hi - ledger.heard)), terms.window)
+  return max(1, min(unseen, ledger.stranger - unexplained(ledger)))
 end
 
 local function share_of(ledger) return div(ledger.limit, drawers(ledger)) end
@@ -331,7 +351,7 @@ end
 local function offer_sure(ledger, now, terms, draw)
   local available = ledger.r_min - out(ledger)
   if available <= 0 then return offer_spent(ledger, now, terms) end
-  local kept = div(draw.reserve * (ledger.hi - now), terms.window) + expected(ledger, now, terms)
+  local kept = div(draw.reserve * (ledger.hi - now), terms.window) + expected(ledger, terms)
   if available <= kept then
     local falls = div(terms.window, max(1, draw.reserve + ledger.stranger))
     return wait(min(ledger.hi - now, terms.ttl, max(div(terms.ttl, 8), falls * drawers(ledger))), 0)
