@@ -268,8 +268,7 @@ def hear(ledger: Ledger, now: int, terms: Terms, report: Report, sight: Sight) -
     half = max(terms.window, ledger.stride) // 2
     ahead = sight.reset - ledger.reset
     if ledger.reset == 0 or ledger.pace:
-        _adopt(ledger, now, terms, sight)
-        _trust_only(ledger, sight)
+        _begin_within(ledger, now, terms, sight)
     elif abs(ahead) <= min(SAME_RESET, half - 1):
         if sight.sent >= ledger.hi and sight.remaining > ledger.r_min:
             _hear_anew(ledger, now, terms, sight)
@@ -311,6 +310,7 @@ def _learn_we_were_early(ledger: Ledger, sight: Sight) -> None:
 def _hear_next(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
     """The next window: it ends as much later as its number is higher than the last."""
     ahead = sight.reset - ledger.reset
+    _remember_stranger(ledger)
     exact = ahead % terms.window == 0 or ahead == ledger.stride
     doubt = ahead // DRIFT + 1 + (0 if exact else LATE)
     lo = min(ledger.lo, sight.received) + ahead - doubt
@@ -334,14 +334,19 @@ def _hear_anew(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
     r_min = ledger.r_min
     over = now >= ledger.hi or (sight.sent >= ledger.lo and sight.remaining > ledger.r_min)
     ledger.stride = 0
-    _adopt(ledger, now, terms, sight)
+    _begin_within(ledger, now, terms, sight)
     if not over:
         ledger.r_min = min(r_min, ledger.r_min)
+
+
+def _begin_within(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
+    """A window that is heard of when it is under way: who spent what is gone is not known, so no stranger is blamed."""
+    _adopt(ledger, now, terms, sight)
+    ledger.spent = max(0, ledger.limit - ledger.r_min)
     _trust_only(ledger, sight)
 
 
 def _adopt(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
-    _remember_stranger(ledger)
     ledger.pace = 0
     ledger.spent = sight.answers
     ledger.reset = sight.reset
@@ -360,8 +365,7 @@ def _unexplained(ledger: Ledger) -> int:
 
 def _remember_stranger(ledger: Ledger) -> None:
     """Up at once, down by a quarter a window."""
-    taken = _unexplained(ledger) if ledger.reset and not ledger.pace else 0
-    ledger.stranger = max(taken, ledger.stranger * 3 // 4)
+    ledger.stranger = max(_unexplained(ledger), ledger.stranger * 3 // 4)
 
 
 def _expected(ledger: Ledger, terms: Terms) -> int:

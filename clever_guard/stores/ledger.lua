@@ -189,8 +189,6 @@ end
 local function unexplained(ledger) return max(0, ledger.limit - ledger.r_min - ledger.spent - out(ledger)) end
 
 local function adopt(ledger, now, terms, sight)
-  local taken = (ledger.reset > 0 and ledger.pace == 0) and unexplained(ledger) or 0
-  ledger.stranger = max(taken, div(ledger.stranger * 3, 4))
   ledger.pace, ledger.spent, ledger.reset = 0, sight.answers, sight.reset
   ledger.limit = terms.solo and terms.limit or sight.limit
   ledger.r_min, ledger.heard = min(sight.remaining, ledger.limit), sight.sent
@@ -251,6 +249,7 @@ end
 
 local function hear_next(ledger, now, terms, sight)
   local ahead = sight.reset - ledger.reset
+  ledger.stranger = max(unexplained(ledger), div(ledger.stranger * 3, 4))
   local exact = ahead % terms.window == 0 or ahead == ledger.stride
   local doubt = div(ahead, DRIFT) + 1 + (exact and 0 or LATE)
   local lo = min(ledger.lo, sight.received) + ahead - doubt
@@ -267,13 +266,18 @@ local function hear_next(ledger, now, terms, sight)
   end
 end
 
+local function begin_within(ledger, now, terms, sight)
+  adopt(ledger, now, terms, sight)
+  ledger.spent = max(0, ledger.limit - ledger.r_min)
+  trust_only(ledger, sight)
+end
+
 local function hear_anew(ledger, now, terms, sight)
   local r_min = ledger.r_min
   local over = now >= ledger.hi or (sight.sent >= ledger.lo and sight.remaining > r_min)
   ledger.stride = 0
-  adopt(ledger, now, terms, sight)
+  begin_within(ledger, now, terms, sight)
   if not over then ledger.r_min = min(r_min, ledger.r_min) end
-  trust_only(ledger, sight)
 end
 
 local function hear(ledger, now, terms, report, sight)
@@ -284,8 +288,7 @@ local function hear(ledger, now, terms, report, sight)
   local half = div(max(terms.window, ledger.stride), 2)
   local ahead = sight.reset - ledger.reset
   if ledger.reset == 0 or ledger.pace == 1 then
-    adopt(ledger, now, terms, sight)
-    trust_only(ledger, sight)
+    begin_within(ledger, now, terms, sight)
   elseif math.abs(ahead) <= min(SAME_RESET, half - 1) then
     if sight.sent >= ledger.hi and sight.remaining > ledger.r_min then
       hear_anew(ledger, now, terms, sight)
