@@ -513,6 +513,7 @@ def _scout_is_out(ledger: Ledger, now: int) -> bool:
 
 
 def _offer_unsure(ledger: Ledger, now: int, terms: Terms) -> Offer:
+    """One scout at a time. Before ``since`` leases that nobody remembers may still live: then only of a budget half full."""
     out = sum(ledger.out)
     if _scout_is_out(ledger, now):
         return _wait(_scout_hold(ledger, now, terms), 0)
@@ -520,6 +521,8 @@ def _offer_unsure(ledger: Ledger, now: int, terms: Terms) -> Offer:
         return _offer_spent(ledger, now, terms)
     if now >= ledger.hi and out >= ledger.limit:
         return _wait(terms.ttl, 0)
+    if now < min(ledger.hi, ledger.since) and 2 * ledger.r_min <= ledger.limit:
+        return _wait(min(ledger.hi, ledger.since) - now, 0)
     return Offer(1, "scout")
 
 

@@ -378,6 +378,9 @@ local function offer_unsure(ledger, now, terms)
   if scout_is_out(ledger, now) then return wait(scout_hold(ledger, now, terms), 0) end
   if now < ledger.hi and ledger.r_min - out(ledger) <= doubted(ledger) then return offer_spent(ledger, now, terms) end
   if now >= ledger.hi and out(ledger) >= ledger.limit then return wait(terms.ttl, 0) end
+  if now < min(ledger.hi, ledger.since) and 2 * ledger.r_min <= ledger.limit then
+    return wait(min(ledger.hi, ledger.since) - now, 0)
+  end
   return { count = 1, kind = 'scout', hold = 0, at_least = 0 }
 end
 
