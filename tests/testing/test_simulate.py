@@ -1,0 +1,73 @@
+"""The simulation itself: it replays, its judge can condemn, and a schedule of every row keeps the row's bound."""
+
+from __future__ import annotations
+
+import pytest
+
+from clever_guard.quota.store import Terms
+from clever_guard.testing.simulate import report
+from clever_guard.testing.simulate.report import Row, main, run_one
+from clever_guard.testing.simulate.scenarios import BY_NAME, SCENARIOS
+from clever_guard.testing.simulate.world import World
+
+QUICK = [scenario.name for scenario in SCENARIOS if scenario.name != "1000 workers"]
+
+
+def test_a_seed_replays_exactly(capsys: pytest.CaptureFixture[str]) -> None:
+    run_one("kill -9", 7, trace=True)
+    once = capsys.readouterr().out
+    run_one("kill -9", 7, trace=True)
+    assert capsys.readouterr().out == once
+    assert len(once.splitlines()) > 100
+
+
+def test_another_seed_is_another_schedule() -> None:
+    settings = {BY_NAME["base"].setting(seed).phase for seed in range(20)}
+    assert len(settings) == 20
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_every_row_keeps_its_bound(name: str) -> None:
+    row = Row(BY_NAME[name])
+    for seed in (1, 2, 3):
+        row.add(seed, run_one(name, seed))
+    assert row.over == 0, "the server let too many through: the judge is wrong"
+    assert row.answered > 0
+    if row.scenario.bound == 0:
+        assert row.refused == 0, row.worst
+    else:
+        assert row.rate <= 20 * row.scenario.bound, "three seeds are few, but not so few"
+
+
+def test_a_thousand_workers_share_a_budget() -> None:
+    figures = run_one("1000 workers", 1)
+    assert figures.refused == 0
+    assert min(figures.spent) >= 0.99
+
+
+def test_the_judge_condemns_a_fleet_that_does_not_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each worker a ledger of its own, and all of them told a limit that the server does not have."""
+    import clever_guard.quota.lease as lease
+
+    monkeypatch.setattr(lease, "Terms", lambda limit, window, ttl, solo: Terms(10 * limit, window, ttl, solo))
+    monkeypatch.setattr("clever_guard.quota.ledger.hear", lambda *anything: None)
+    monkeypatch.setattr(World, "execute", _each_its_own)
+    assert run_one("base", 3).refused > 50
+
+
+def _each_its_own(world: World, worker: object, trip: object) -> object:
+    from clever_guard.quota.store import Answer
+
+    return [Answer(1, granted=60) for _ in trip.commands]  # type: ignore[attr-defined]
+
+
+def test_the_command_prints_a_table_and_judges(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--seeds", "2", "--scenario", "base"]) == 0
+    printed = capsys.readouterr().out
+    assert "seeds 1..2" in printed
+    assert "base" in printed
+
+
+def test_a_broken_bound_is_an_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "run_one", lambda name, seed: report.Figures(answered=10, refused=5))
+    assert main(["--seeds", "1", "--scenario", "base"]) == 1
