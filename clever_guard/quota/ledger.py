@@ -351,7 +351,7 @@ def _adopt(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
     ledger.spent = sight.answers
     ledger.reset = sight.reset
     ledger.limit = terms.limit if terms.solo else sight.limit
-    ledger.r_min = min(sight.remaining, ledger.limit)
+    ledger.r_min = min(sight.remaining, max(0, ledger.limit - sight.answers) if terms.solo else ledger.limit)
     ledger.heard = sight.sent
     ledger.adopted = now
     ledger.appointed = 0

@@ -191,7 +191,8 @@ local function unexplained(ledger) return max(0, ledger.limit - ledger.r_min - l
 local function adopt(ledger, now, terms, sight)
   ledger.pace, ledger.spent, ledger.reset = 0, sight.answers, sight.reset
   ledger.limit = terms.solo and terms.limit or sight.limit
-  ledger.r_min, ledger.heard = min(sight.remaining, ledger.limit), sight.sent
+  ledger.r_min = min(sight.remaining, terms.solo and max(0, ledger.limit - sight.answers) or ledger.limit)
+  ledger.heard = sight.sent
   ledger.adopted, ledger.appointed = now, 0
   ledger.drawers1, ledger.drawers2 = 0, ledger.drawers1
 end
