@@ -34,13 +34,13 @@ class SqliteStore:
     """A store for the processes of one host. Thread-safe; every process and thread has a connection of its own.
 
     ``path``: the file, made with mode 0600 where there is none. ``patience``: seconds to wait for the lock of another process
-    before StoreUnavailable. Raises ValueError for a path that cannot hold a database.
+    before StoreUnavailable (sqlite itself waits in steps of up to 100 ms, so a busy host needs more than one of them). Raises ValueError for a path that cannot hold a database.
     """
 
     shared = True
 
     def __init__(
-        self, path: str | os.PathLike[str], *, patience: float = 0.25, clock: Callable[[], int] = host_ms
+        self, path: str | os.PathLike[str], *, patience: float = 1.0, clock: Callable[[], int] = host_ms
     ) -> None:
         self.path = Path(path).absolute()
         self._patience = patience
