@@ -100,7 +100,9 @@ class Fallback:
         with self._lock:
             changed, self._degraded = not self._degraded, True
             if changed:
-                self._dark.restore({identity: _remembered(*known, self._store_time()) for identity, known in self._known.items()})
+                self._dark.restore(
+                    {identity: _remembered(*known, self._store_time()) for identity, known in self._known.items()}
+                )
                 self._patience = FIRST_PATIENCE
                 self._look_at = self._clock() + FIRST_PATIENCE
             never = self._offset is None
