@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clever_guard.testing.contracts import StoreContract
+    from clever_guard.testing.emulator import Emulator, Knobs
+    from clever_guard.testing.transcripts import Transcript, play
 
 _HOMES = {
     "Emulator": "clever_guard.testing.emulator",
     "Knobs": "clever_guard.testing.emulator",
     "StoreContract": "clever_guard.testing.contracts",
     "Transcript": "clever_guard.testing.transcripts",
+    "play": "clever_guard.testing.transcripts",
 }
-__all__ = ["Emulator", "Knobs", "StoreContract", "Transcript"]
+__all__ = ["Emulator", "Knobs", "StoreContract", "Transcript", "play"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,9 +1,9 @@
 """One guarded ``urlopen``: arguments in, response or exception out.
 
 urllib3's own retry layer is taken over: by default it sends a GET answered 413, 429 or 503 with Retry-After four times,
-sleeping up to six hours beyond any deadline. The inner call gets ``Retry(0)`` (or False where the caller said so, so that
-exceptions keep the type they had); a caller's ``Retry`` keeps its redirect part. urllib3 reads ``response.retries`` to follow
-redirects, so the caller's own is put back there.
+sleeping up to six hours beyond any deadline. The inner call gets a ``Retry`` that repeats nothing and lets exceptions out as
+the caller's would have. The caller's own keeps its redirect part: urllib3 reads ``response.retries`` to follow redirects, so it
+is put back there.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from urllib3 import HTTPConnectionPool, HTTPHeaderDict
-from urllib3.exceptions import HTTPError, MaxRetryError
+from urllib3 import HTTPConnectionPool
+from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 from urllib3.util.timeout import _DEFAULT_TIMEOUT
 
 from clever_guard.adapters.families import into
-from clever_guard.adapters.urllib3.request import ARGUMENTS, Native, host_of, make_request
+from clever_guard.adapters.urllib3.redirects import follow
+from clever_guard.adapters.urllib3.request import Native, Place, make_request, place_of
 from clever_guard.adapters.urllib3.transport import TRANSPORT
 from clever_guard.errors import GuardError
 from clever_guard.model import Failure
@@ -25,6 +26,23 @@ from clever_guard.model import Failure
 if TYPE_CHECKING:
     from clever_guard.adapters.urllib3.seam import Watch
 
+ARGUMENTS = (
+    "method",
+    "url",
+    "body",
+    "headers",
+    "retries",
+    "redirect",
+    "assert_same_host",
+    "timeout",
+    "pool_timeout",
+    "release_conn",
+    "chunked",
+    "body_pos",
+    "preload_content",
+    "decode_content",
+)
+"""The order of ``HTTPConnectionPool.urlopen``, for callers that pass by position."""
 NO_RETRIES = Retry(0)
 
 
@@ -36,8 +54,10 @@ def guarded_urlopen(
     kwargs: dict[str, Any],
 ) -> Any:
     """What the patched ``urlopen`` of ``pool`` does. ``urlopen`` is the pool's own."""
-    arguments = dict(zip(ARGUMENTS, args, strict=False)) | kwargs
-    place = host_of(pool, arguments["url"])
+    arguments = dict(zip(ARGUMENTS, args, strict=False)) | kwargs if args else kwargs
+    if len(arguments) < len(args) + len(kwargs) or "url" not in arguments or "method" not in arguments:
+        return urlopen(*args, **kwargs)  # it raises the TypeError that it always raised
+    place = place_of(pool, arguments["url"])
     watch = next((watch for watch in watches if watch.guard.covers(place[1])), None)
     if watch is None:
         return urlopen(*args, **kwargs)
@@ -49,65 +69,43 @@ def guarded_urlopen(
         raise into(HTTPError, error) from error.__cause__
 
 
-def _send_as_is(
-    watch: Watch, pool: HTTPConnectionPool, urlopen: Any, arguments: dict[str, Any], place: tuple[str, str, int | None]
-) -> Any:
+def _send_as_is(watch: Watch, pool: HTTPConnectionPool, urlopen: Any, arguments: dict[str, Any], place: Place) -> Any:
     """Shadow: the caller's own retries and redirects stay, the guard only counts."""
-    arguments.setdefault("timeout", _DEFAULT_TIMEOUT)
-    return _call(watch, Native(urlopen, arguments, pool, None), place)
+    return _call(watch, Native(urlopen, {"timeout": _DEFAULT_TIMEOUT} | arguments, pool, None), place)
 
 
 def _send_and_follow(
-    watch: Watch, pool: HTTPConnectionPool, urlopen: Any, arguments: dict[str, Any], place: tuple[str, str, int | None]
+    watch: Watch, pool: HTTPConnectionPool, urlopen: Any, arguments: dict[str, Any], place: Place
 ) -> Any:
     redirect = arguments.get("redirect", True)
     retries = arguments.get("retries")
     if not isinstance(retries, Retry):
         retries = Retry.from_int(retries, redirect=redirect, default=pool.retries)
-    inner = False if retries.total is False else NO_RETRIES
-    attempt = arguments | {"retries": inner, "redirect": False}
-    attempt.setdefault("timeout", _DEFAULT_TIMEOUT)
-    response = _call(watch, Native(urlopen, attempt, pool, watch.guard.timeout), place)
+    attempt = {"timeout": _DEFAULT_TIMEOUT} | arguments
+    attempt["retries"], attempt["redirect"] = _silenced(retries), False
+    native = Native(urlopen, attempt, pool, watch.guard.timeout)
+    response = _call(watch, native, place)
     response.retries = retries
     location = redirect and response.get_redirect_location()
-    return _follow(pool, arguments, retries, response, location) if location else response
+    return follow(pool, arguments, native.body_start, retries, response, location) if location else response
 
 
-def _call(watch: Watch, native: Native, place: tuple[str, str, int | None]) -> Any:
+def _silenced(retries: Retry) -> Retry | bool:
+    """A Retry that repeats nothing; where the caller's lets the bare exception out instead of MaxRetryError, so does this."""
+    if retries.total is False:
+        return False
+    bare = {kind: False for kind in ("connect", "read", "other") if getattr(retries, kind) is False}
+    if not bare and retries.allowed_methods == Retry.DEFAULT_ALLOWED_METHODS:
+        return NO_RETRIES
+    return Retry(0, allowed_methods=retries.allowed_methods, **bare)
+
+
+def _call(watch: Watch, native: Native, place: Place) -> Any:
     request = make_request(watch, native, place)
     outcome = watch.guard.call(request, TRANSPORT)
-    if isinstance(outcome, Failure):
-        raise outcome.error
-    return outcome.response
-
-
-def _follow(pool: HTTPConnectionPool, arguments: dict[str, Any], retries: Retry, response: Any, location: str) -> Any:
-    """The redirect step of a bare pool, outside the flow: the next hop is a call of its own, with its own permit.
-
-    A manager asks for ``redirect=False`` and follows by itself, stripping Authorization for another origin. A bare pool only
-    ever talks to its own host.
-    """
-    hop = dict(arguments)
-    if response.status == 303:
-        hop |= {"method": "GET", "body": None, "headers": _without_body(hop.get("headers") or pool.headers)}
-        hop.pop("body_pos", None)
+    if not isinstance(outcome, Failure):
+        return outcome.response
     try:
-        hop["retries"] = retries.increment(hop["method"], hop["url"], response=response, _pool=pool)
-    except MaxRetryError:
-        if retries.raise_on_redirect:
-            response.drain_conn()
-            raise
-        return response
-    response.drain_conn()
-    hop["url"] = location
-    return pool.urlopen(**hop)
-
-
-def _without_body(headers: Any) -> HTTPHeaderDict:
-    """RFC 9110 15.4.4: the redirected request is a GET, so what described the body goes."""
-    kept = HTTPHeaderDict(headers)
-    for name in ("Content-Encoding", "Content-Language", "Content-Location", "Content-Type", "Content-Length"):
-        kept.discard(name)
-    for name in ("Digest", "Last-Modified"):
-        kept.discard(name)
-    return kept
+        raise outcome.error
+    finally:  # an exception whose traceback leads back to it is a cycle, and keeps its pool until the collector comes
+        del outcome, request

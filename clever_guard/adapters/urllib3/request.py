@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from urllib3 import HTTPConnectionPool
 from urllib3.util import parse_url
-from urllib3.util.request import _FAILEDTELL, set_file_position
 
+from clever_guard.adapters.urllib3.bodies import start_of
 from clever_guard.call_options import CallOptions, current
 from clever_guard.model import Request
 
 if TYPE_CHECKING:
     from clever_guard.adapters.urllib3.seam import Watch
 
-ARGUMENTS = [
-    "method",
-    "url",
-    "body",
-    "headers",
-    "retries",
-    "redirect",
-    "assert_same_host",
-    "timeout",
-    "pool_timeout",
-    "release_conn",
-    "chunked",
-    "body_pos",
-]
-"""The order of ``HTTPConnectionPool.urlopen``, for callers that pass by position."""
+Place: TypeAlias = tuple[str, str, int | None]
+"""Scheme, host and port."""
 
 
 class HeaderLookup:
@@ -39,7 +25,7 @@ class HeaderLookup:
     __slots__ = ("_headers",)
 
     def __init__(self, headers: Any) -> None:
-        self._headers = headers or {}
+        self._headers = headers
 
     def get(self, name: str, /) -> str | None:
         value = self._headers.get(name)
@@ -63,20 +49,30 @@ class Native:
     arguments: dict[str, Any]
     pool: HTTPConnectionPool
     timeout: tuple[float, float] | None
+    """The guard's (connect, read) seconds for callers and pools that say nothing."""
+    body_start: int | None = None
 
 
-def host_of(pool: HTTPConnectionPool, url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port a request goes to. Through a plain-HTTP proxy the pool is the proxy's, the URL absolute."""
-    if url.startswith(("http://", "https://")):
+def place_of(pool: HTTPConnectionPool, url: str) -> Place:
+    """Where a request goes. Through a plain-HTTP proxy the pool is the proxy's and the URL absolute."""
+    if not url.startswith("/"):
         parts = parse_url(url)
-        return parts.scheme or "http", parts.host or pool.host, parts.port
+        if parts.scheme is not None:
+            return parts.scheme, parts.host or pool.host, parts.port
     return pool.scheme or "http", pool.host, pool.port
 
 
-def make_request(watch: Watch, native: Native, place: tuple[str, str, int | None]) -> Request:
+def headers_of(pool: HTTPConnectionPool, arguments: dict[str, Any]) -> Any:
+    """The headers that will be sent: the caller's, even if empty, replace the pool's."""
+    headers = arguments.get("headers")
+    return pool.headers if headers is None else headers
+
+
+def make_request(watch: Watch, native: Native, place: Place) -> Request:
     """The request as policies see it, with the options of the context, the client and the guard, in that order."""
     arguments = native.arguments
     options = current().over(watch.options)
+    rewindable, native.body_start = start_of(arguments.get("body"), arguments.get("body_pos"))
     scheme, host, port = place
     return Request(
         method=str(arguments["method"]).upper(),
@@ -84,9 +80,9 @@ def make_request(watch: Watch, native: Native, place: tuple[str, str, int | None
         host=host,
         port=port,
         target=arguments["url"],
-        headers=HeaderLookup(arguments.get("headers") or native.pool.headers),
+        headers=HeaderLookup(headers_of(native.pool, arguments)),
         guard=watch.guard.name,
-        rewindable=_remember_position(arguments),
+        rewindable=rewindable,
         idempotent=options.idempotent,
         priority=options.priority,
         max_wait=watch.guard.max_wait if options.max_wait is None else options.max_wait,
@@ -97,15 +93,3 @@ def make_request(watch: Watch, native: Native, place: tuple[str, str, int | None
 
 def _deadline(watch: Watch, options: CallOptions) -> float | None:
     return None if options.deadline is None else watch.guard.driver.now() + options.deadline
-
-
-def _remember_position(arguments: dict[str, Any]) -> bool:
-    """Note where the body starts, so that every attempt sends the same bytes. False: it can be sent once only."""
-    body = arguments.get("body")
-    if body is None or isinstance(body, bytes | bytearray | str | memoryview):
-        return True
-    if hasattr(body, "read") or hasattr(body, "tell"):
-        position = set_file_position(body, arguments.get("body_pos"))
-        arguments["body_pos"] = position
-        return position is not None and position is not _FAILEDTELL
-    return not isinstance(body, Iterator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from urllib3.exceptions import HTTPError
@@ -13,6 +14,8 @@ from clever_guard.model import Outcome, Reply, Request
 
 SMALL = 65_536
 """A body up to this size is read to the end, so that its connection can be used again; a larger one is cut off."""
+PATIENCE = 1.0
+"""Seconds a body that trickles in is read, before its connection is given up instead."""
 
 
 class Urllib3Transport:
@@ -20,35 +23,73 @@ class Urllib3Transport:
 
     def send(self, request: Request, /) -> Outcome:
         native: Native = request.native
-        arguments = dict(native.arguments)
+        arguments = native.arguments.copy()
         left = None if request.deadline is None else request.deadline - request.now
         arguments["timeout"] = bounded(native.pool, arguments["timeout"], native.timeout, left)
+        if request.sends > 1 and native.body_start is not None:
+            arguments["body_pos"] = native.body_start
         try:
             response = native.urlopen(**arguments)
         except HTTPError as error:
-            return failure_of(error)
+            trace = error.__traceback__
+            return failure_of(error.with_traceback(trace.tb_next if trace else None))  # this frame leads to the request
         return Reply(response.status, response.headers, response)
 
     def discard(self, outcome: Outcome, /) -> None:
         if isinstance(outcome, Reply):
-            _let_go(outcome.response)
+            let_go(outcome.response)
 
 
 TRANSPORT = Urllib3Transport()
 
 
-def _let_go(response: Any) -> None:
+def let_go(response: Any) -> None:
     """Give the connection back before the wait: held through it, a pool of one would starve."""
     try:
-        response.read(SMALL, decode_content=False)
-        if not _at_end(response):
+        if not _read_to_end(response):
             response.close()
     except HTTPError:
         response.close()
     response.release_conn()
 
 
-def _at_end(response: Any) -> bool:
-    if response.closed or response.length_remaining == 0:
+def _read_to_end(response: Any) -> bool:
+    """Whether the body ended within SMALL bytes and PATIENCE seconds."""
+    known = response.length_remaining
+    if _is_over(response):
         return True
-    return response.length_remaining is None and not response.read(1, decode_content=False)
+    if known is not None and known > SMALL:
+        return False
+    impatient = _Impatience(response)
+    try:
+        return _drain(response, time.monotonic() + PATIENCE)
+    finally:
+        impatient.end()
+
+
+def _drain(response: Any, until: float) -> bool:
+    left = SMALL
+    while left > 0 and time.monotonic() < until:
+        read = len(response.read1(left, decode_content=False))
+        if not read or _is_over(response):
+            return True
+        left -= read
+    return False
+
+
+def _is_over(response: Any) -> bool:
+    return bool(response.closed or response.length_remaining == 0)
+
+
+class _Impatience:
+    """The timeout of a response's socket, shortened for a while: a read timeout of a minute would be kept for each read."""
+
+    def __init__(self, response: Any) -> None:
+        self._socket = getattr(getattr(response, "connection", None), "sock", None)
+        if self._socket is not None:
+            self._before = self._socket.gettimeout()
+            self._socket.settimeout(PATIENCE if self._before is None else min(PATIENCE, self._before))
+
+    def end(self) -> None:
+        if self._socket is not None and self._socket.fileno() >= 0:
+            self._socket.settimeout(self._before)
