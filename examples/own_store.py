@@ -1,0 +1,55 @@
+"""A store of your own: one file for each identity, under a lock. The rules come from ``transition``.
+
+python examples/own_store.py
+"""
+
+import fcntl
+import tempfile
+import time
+from pathlib import Path
+
+import urllib3
+
+from clever_guard import StoreUnavailable, presets
+from clever_guard.quota.record import transition
+from clever_guard.quota.store import Answer, Command
+from clever_guard.stores.codec import body_of, record_of
+from clever_guard.testing import Emulator
+
+
+class FileStore:
+    """Each command is atomic, on one clock that all workers share, and none is ever repeated."""
+
+    shared = True  # other processes may use it: when it fails, each worker goes on with its share
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+
+    def execute(self, commands, /):
+        try:
+            return [self._apply(command) for command in commands]
+        except OSError as error:
+            raise StoreUnavailable(f"the file store cannot be used: {error.strerror}") from error
+
+    def _apply(self, command: Command) -> Answer:
+        with open(self.folder / command.identity, "a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            after, answer = transition(record_of(file.read()), time.monotonic_ns() // 1_000_000, command)
+            file.truncate(0)
+            file.write(body_of(after))
+        return answer
+
+    def fingerprint(self, mine: str, /) -> None:
+        """Keep the fleet's first one and return it, and workers with another secret are noticed."""
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder, Emulator(limit=10, window=1).serve() as server:
+        http = presets.clever(FileStore(folder), limit=10, window=1).wrap(urllib3.PoolManager())
+        for _ in range(15):
+            http.request("GET", server.url + "/v2.0/students", headers={"Authorization": "Bearer TEST_TOKEN"})
+        print(server.emulator.admitted, "answered,", server.emulator.refused, "refused")
