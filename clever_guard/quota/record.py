@@ -12,8 +12,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from clever_guard.quota import ledger as rules
-from clever_guard.quota.ledger import Ledger, Offer
+from clever_guard.quota.ageing import regress, tick
+from clever_guard.quota.granting import count_drawer, offer, take
+from clever_guard.quota.hearing import hear
+from clever_guard.quota.ledger import Ledger, Offer, birth, clone, view
+from clever_guard.quota.settling import hear_nothing, refuse, settle
 from clever_guard.quota.store import Answer, Command, Draw, Report, Sight, Terms
 
 MAX_ROUTES = 16
@@ -33,13 +36,13 @@ class Record:
 
 def transition(record: Record, now: int, command: Command) -> tuple[Record, Answer]:
     """Apply one command at ``now`` (store milliseconds)."""
-    after = Record(dict(record.routes), {name: rules.clone(ledger) for name, ledger in record.ledgers.items()})
+    after = Record(dict(record.routes), {name: clone(ledger) for name, ledger in record.ledgers.items()})
     now = _tick(after, now, command)
     for report in command.reports:
         _report(after, now, command, report)
     names = after.routes.get(command.route, ("",))
     granted = _draw(after, now, command.terms, names, command.draw) if command.draw else Offer(0)
-    views = tuple(rules.view(after.ledgers[name], name) for name in names if name in after.ledgers)
+    views = tuple(view(after.ledgers[name], name) for name in names if name in after.ledgers)
     return after, Answer(now, granted.count, granted.kind, names, granted.hold, granted.at_least, views)
 
 
@@ -56,9 +59,9 @@ def _tick(record: Record, now: int, command: Command) -> int:
     times = [now]
     for ledger in record.ledgers.values():
         lost = ledger.last < known <= now
-        times.append(rules.tick(ledger, now, command.terms))
+        times.append(tick(ledger, now, command.terms))
         if lost:
-            rules.regress(ledger, now, command.terms)
+            regress(ledger, now, command.terms)
     return max(times)
 
 
@@ -68,7 +71,7 @@ def _report(record: Record, now: int, command: Command, report: Report) -> None:
     for name in _concerned(record, report):
         _settle(record.ledgers[name], now, command.terms, report, name)
     for sight in report.sights:
-        rules.hear(record.ledgers[sight.bucket], now, command.terms, report, sight)
+        hear(record.ledgers[sight.bucket], now, command.terms, report, sight)
     if report.sights:
         _route(record, now, command.route, report.sights)
 
@@ -78,7 +81,7 @@ def _open(record: Record, now: int, terms: Terms, name: str, drawn: tuple[str, .
     if name in record.ledgers:
         return
     parent = next((record.ledgers[old] for old in drawn if old in record.ledgers), None)
-    record.ledgers[name] = rules.clone(parent) if parent else rules.birth(now, terms)
+    record.ledgers[name] = clone(parent) if parent else birth(now, terms)
 
 
 def _concerned(record: Record, report: Report) -> list[str]:
@@ -90,10 +93,10 @@ def _settle(ledger: Ledger, now: int, terms: Terms, report: Report, name: str) -
     """Answers that named another bucket did not spend from this one: their permits go back."""
     answered = sum(sight.answers for sight in report.sights if sight.bucket == name)
     back = report.unsent + max(0, report.answered - answered)
-    rules.settle(ledger, now, terms, report.stamp, answered, back)
+    settle(ledger, now, terms, report.stamp, answered, back)
     if answered or not report.sights:
-        rules.refuse(ledger, now, terms, report)
-    rules.hear_nothing(ledger, now, terms, report)
+        refuse(ledger, now, terms, report)
+    hear_nothing(ledger, now, terms, report)
 
 
 def _route(record: Record, now: int, route: str, sights: tuple[Sight, ...]) -> None:
@@ -116,13 +119,13 @@ def _draw(record: Record, now: int, terms: Terms, names: tuple[str, ...], draw: 
     """Offer from each bucket, then take from all or from none."""
     for name in names:
         if name not in record.ledgers:
-            record.ledgers[name] = rules.birth(now, terms)
-        rules.count_drawer(record.ledgers[name], draw)
-    offers = [rules.offer(record.ledgers[name], now, terms, draw) for name in names]
+            record.ledgers[name] = birth(now, terms)
+        count_drawer(record.ledgers[name], draw)
+    offers = [offer(record.ledgers[name], now, terms, draw) for name in names]
     merged = _merge(offers)
     for name, offered in zip(names, offers, strict=True):
         if merged.count:
-            rules.take(record.ledgers[name], now, terms, Offer(merged.count, offered.kind))
+            take(record.ledgers[name], now, terms, Offer(merged.count, offered.kind))
         elif offered.appoints:
             record.ledgers[name].appointed = 1
     return merged

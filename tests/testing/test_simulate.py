@@ -50,7 +50,7 @@ def test_the_judge_condemns_a_fleet_that_does_not_share(monkeypatch: pytest.Monk
     import clever_guard.quota.lease as lease
 
     monkeypatch.setattr(lease, "Terms", lambda limit, window, ttl, solo: Terms(10 * limit, window, ttl, solo))
-    monkeypatch.setattr("clever_guard.quota.ledger.hear", lambda *anything: None)
+    monkeypatch.setattr("clever_guard.quota.record.hear", lambda *anything: None)
     monkeypatch.setattr(World, "execute", _each_its_own)
     assert run_one("base", 3).refused > 50
 

@@ -1,0 +1,152 @@
+"""What a ledger grants: while it is sure a portion, while it is not one scout, and else a hold."""
+
+from __future__ import annotations
+
+from clever_guard.quota.ledger import Ledger, Offer, drawers, unexplained, wait
+from clever_guard.quota.pace import offer_paced, take_paced
+from clever_guard.quota.store import Draw, Terms
+
+SCOUT_PATIENCE = 2_000
+"""A scout that has not been reported by then is taken for lost, and another may go."""
+NARROW = 8
+"""A bracket of this width needs no probe."""
+
+
+def count_drawer(ledger: Ledger, draw: Draw) -> None:
+    """A book that did not draw since this window was adopted is one more that shares it."""
+    if draw.previous < ledger.adopted or draw.previous == 0:
+        ledger.drawers[0] += 1
+
+
+def offer(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
+    """What this ledger would grant; changes nothing."""
+    if now < ledger.pause:
+        return wait(ledger.pause - now)
+    if ledger.pace:
+        return offer_paced(ledger, now, terms, draw)
+    if now < ledger.hi and ledger.seen >= ledger.since:
+        return _offer_sure(ledger, now, terms, draw)
+    return _offer_unsure(ledger, now, terms)
+
+
+def _offer_sure(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
+    available = ledger.r_min - sum(ledger.out)
+    if available <= 0:
+        return _offer_spent(ledger, now, terms)
+    floor = draw.reserve * (ledger.hi - now) // terms.window + _expected(ledger, terms)
+    if available <= floor:
+        return _offer_floored(ledger, now, terms, draw)
+    probing = floor == 0 and _worth_probing(ledger, terms)
+    if probing and available == 1:
+        return _offer_probe(ledger, now)
+    spare = available - floor - probing - _kept_for_absent(ledger, now, terms, draw)
+    if spare <= 0:
+        return wait(min(ledger.hi - now, terms.ttl // 8), 0)
+    return Offer(min(draw.want, _portion(ledger, spare, draw)))
+
+
+def _share(ledger: Ledger) -> int:
+    return ledger.limit // drawers(ledger)
+
+
+def _kept_for_absent(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> int:
+    """While a window is young, who comes again leaves the shares of those who drew in the last one and are still to come."""
+    if draw.previous < ledger.adopted or now - ledger.adopted >= terms.ttl:
+        return 0
+    return max(0, ledger.drawers[1] - ledger.drawers[0]) * _share(ledger)
+
+
+def _offer_floored(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
+    """What is left is kept for others. The floor falls by a permit in so many ms; each waiter should find one."""
+    falls = terms.window // max(1, draw.reserve + ledger.stranger)
+    return wait(min(ledger.hi - now, terms.ttl, max(terms.ttl // 8, falls * drawers(ledger))), 0)
+
+
+def _portion(ledger: Ledger, spare: int, draw: Draw) -> int:
+    """What one book may take of ``spare``: a fair share of the window at its first draw, then smaller ones.
+
+    Sharing only what is left (``spare // drawers``) would shrink geometrically and end every window in leases of one.
+    """
+    share = _share(ledger)
+    if draw.previous >= ledger.adopted:
+        share //= 4
+    return min(spare, max(1, spare // drawers(ledger), share))
+
+
+def _worth_probing(ledger: Ledger, terms: Terms) -> bool:
+    """A probe may slip into the next window, so it costs half a permit: worth it while more time than that is at stake."""
+    return ledger.hi - ledger.lo > max(NARROW, terms.window // (4 * ledger.limit))
+
+
+def _offer_probe(ledger: Ledger, now: int) -> Offer:
+    due = (ledger.lo + ledger.hi) // 2
+    if now >= due:
+        return Offer(1, "probe")
+    return _until(ledger, now, due)
+
+
+def _until(ledger: Ledger, now: int, first: int) -> Offer:
+    """One is told to come at ``first``, as probe or scout; the rest when its answer should have been reported."""
+    if not ledger.appointed:
+        return Offer(0, hold=max(1, first - now), at_least=first - now, appoints=True)
+    left = ledger.hi - now
+    return wait(left + ledger.flight + 1, left)
+
+
+def _offer_spent(ledger: Ledger, now: int, terms: Terms) -> Offer:
+    """Nothing left: until the window is over, or sooner where permits that are out may come back unsent."""
+    left = ledger.hi - now
+    if _scout_is_out(ledger, now):
+        return wait(min(left, _scout_hold(ledger, now, terms)), 0)
+    if ledger.r_min > 0 and sum(ledger.out) > 0:
+        return wait(min(left, terms.ttl, max(terms.ttl // 8, now - ledger.drawn)), 0)
+    return _until(ledger, now, ledger.hi)
+
+
+def _scout_is_out(ledger: Ledger, now: int) -> bool:
+    return ledger.scout > 0 and now - ledger.scout < SCOUT_PATIENCE
+
+
+def _offer_unsure(ledger: Ledger, now: int, terms: Terms) -> Offer:
+    """One scout at a time. Before ``since`` leases that nobody remembers may still live: then only of a budget half full."""
+    out = sum(ledger.out)
+    if _scout_is_out(ledger, now):
+        return wait(_scout_hold(ledger, now, terms), 0)
+    if now < ledger.hi and ledger.r_min - out <= _doubted(ledger):
+        return _offer_spent(ledger, now, terms)
+    if now >= ledger.hi and out >= ledger.limit:
+        return wait(terms.ttl, 0)
+    if now < min(ledger.hi, ledger.since) and 2 * ledger.r_min <= ledger.limit:
+        return wait(min(ledger.hi, ledger.since) - now, 0)
+    return Offer(1, "scout")
+
+
+def _doubted(ledger: Ledger) -> int:
+    """Permits given up in this window may have been spent: the very last ones are not worth a refusal."""
+    return min(ledger.gone, 1 + ledger.limit // 100) if ledger.gone_at >= ledger.adopted else 0
+
+
+def _scout_hold(ledger: Ledger, now: int, terms: Terms) -> int:
+    """Until it should be back, then as long again as it has been out: the poll of a slow fleet thins out by itself."""
+    out = now - ledger.scout
+    return min(terms.ttl, max(5, drawers(ledger) // 8, ledger.flight - out if out < ledger.flight else out))
+
+
+def take(ledger: Ledger, now: int, terms: Terms, granted: Offer) -> None:
+    """Enter a grant. ``now`` is its stamp."""
+    if ledger.pace:
+        take_paced(ledger, now, terms, granted.count)
+        return
+    ledger.out[0] += granted.count
+    ledger.drawn = now
+    if granted.kind != "lease":
+        ledger.scout = now
+        ledger.appointed = 0
+
+
+def _expected(ledger: Ledger, terms: Terms) -> int:
+    """What a stranger takes that the newest Remaining does not show: no more than it usually does, and evenly."""
+    if not ledger.stranger:
+        return 0
+    unseen = ledger.stranger * max(0, min(terms.window, ledger.hi - ledger.heard)) // terms.window
+    return max(1, min(unseen, ledger.stranger - unexplained(ledger)))

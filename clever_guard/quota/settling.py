@@ -1,0 +1,60 @@
+"""What became of permits: they leave ``outstanding``, refusals make everybody pause, silence makes a pace."""
+
+from __future__ import annotations
+
+from clever_guard.quota.ledger import Ledger, rejuvenate
+from clever_guard.quota.pace import own_window
+from clever_guard.quota.store import Report, Terms
+
+
+def settle(ledger: Ledger, now: int, terms: Terms, stamp: int, answered: int, back: int) -> None:
+    """Permits of the grant ``stamp`` leave ``outstanding``: ``answered`` with a reading, ``back`` unsent."""
+    if stamp and stamp == ledger.scout:
+        ledger.scout = 0
+        ledger.flight = (ledger.flight + min(terms.ttl, max(0, now - stamp))) // 2
+    if answered and stamp <= now:
+        ledger.seen = max(ledger.seen, stamp)
+    age = 0 if stamp > now else now // ledger.slot - stamp // ledger.slot
+    if age < 3:
+        ledger.out[age] -= min(ledger.out[age], answered + back)
+    elif answered and stamp > 0:
+        _lengthen_slots(ledger, now - stamp, terms)
+    if terms.solo:
+        ledger.r_min = max(0, ledger.r_min - answered)
+    ledger.answered += answered
+    ledger.spent += answered
+
+
+def _lengthen_slots(ledger: Ledger, age: int, terms: Terms) -> None:
+    """Calls are slower than three slots: an answer came to a permit that had already been given up."""
+    slot = min(age // 2, max(terms.window, ledger.stride) // 2)
+    if slot > ledger.slot:
+        ledger.slot = slot
+        rejuvenate(ledger)
+        ledger.out[0] += ledger.gone
+        ledger.gone = 0
+
+
+def refuse(ledger: Ledger, now: int, terms: Terms, report: Report) -> None:
+    """Count refusals. One that told no window holds everybody: Retry-After, else a second, doubled each time."""
+    ledger.refused += report.refused
+    if report.refused and not report.sights:
+        if report.stamp >= ledger.struck:
+            ledger.strikes = min(ledger.strikes + 1, 20)
+            ledger.struck = now
+        wait = max(report.pause, min(terms.window, 500 * 2**ledger.strikes))
+        ledger.pause = max(ledger.pause, now + wait)
+        ledger.since = max(ledger.since, ledger.pause)
+    elif report.answered > report.refused or report.blank:
+        ledger.strikes = ledger.strikes if report.stamp < ledger.struck else 0
+
+
+def hear_nothing(ledger: Ledger, now: int, terms: Terms, report: Report) -> None:
+    """Answers below 400 without quota headers count as spent; where none were ever heard, keep small windows instead."""
+    ledger.answered += report.blank
+    if ledger.reset and not report.sights:
+        ledger.r_min = max(0, ledger.r_min - report.blank)
+    elif report.blank and not ledger.reset and not ledger.pace:
+        ledger.pace = 1
+        ledger.r_min = 0
+        ledger.hi = now + own_window(terms)[0]
