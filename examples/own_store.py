@@ -1,11 +1,14 @@
 """A store of your own: one file for each identity, under a lock. The rules come from ``transition``.
 
+Each command is atomic, on one clock that all workers share, and none is ever repeated.
+
 python examples/own_store.py
 """
 
 import fcntl
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import urllib3
@@ -18,14 +21,12 @@ from clever_guard.testing import Emulator
 
 
 class FileStore:
-    """Each command is atomic, on one clock that all workers share, and none is ever repeated."""
-
     shared = True  # other processes may use it: when it fails, each worker goes on with its share
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
 
-    def execute(self, commands, /):
+    def execute(self, commands: Sequence[Command], /) -> Sequence[Answer]:
         try:
             return [self._apply(command) for command in commands]
         except OSError as error:
@@ -40,11 +41,9 @@ class FileStore:
             file.write(body_of(after))
         return answer
 
-    def fingerprint(self, mine: str, /) -> None:
-        """Keep the fleet's first one and return it, and workers with another secret are noticed."""
+    def fingerprint(self, mine: str, /) -> None: ...  # here nobody notices a worker with another secret
 
-    def close(self) -> None:
-        """Nothing is held open."""
+    def close(self) -> None: ...
 
 
 if __name__ == "__main__":
