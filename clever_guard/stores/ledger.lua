@@ -1,4 +1,4 @@
--- The record of one identity and its ledgers, atomically in Redis: quota/record.py and quota/ledger.py, function by
+-- The record of one identity and its ledgers, atomically in Redis: quota/record.py and what it calls, function by
 -- function, where every rule is explained. The tests send the same commands to both and compare every answer.
 --
 -- KEYS[1]  one hash: "r:<route>" -> bucket names, "b:<bucket>" -> the integers of FIELDS

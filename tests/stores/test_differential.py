@@ -51,6 +51,7 @@ class Machine(RuleBasedStateMachine):
         self.grants: list[Answer] = []
         self.honest: list[tuple[Answer, str]] = []
         self.left = 0
+        self.hold = 0
         self.windows: list[int] = [START + 4_000]
         self.folder = tempfile.TemporaryDirectory()
         self.client = redis.Redis.from_url(REDIS_URL[0])
@@ -106,6 +107,16 @@ class Machine(RuleBasedStateMachine):
         told = Report(grant.now, grant.buckets, grant.granted, sights=(sight,))
         self.send(step, Command("id", route, self.terms, (told,), Draw(30, grant.now) if more else None))
 
+    @rule(rounds=st.integers(5, 30), wide=st.integers(0, 1_500))
+    def spend_politely(self, rounds: int, wide: int) -> None:
+        """A fleet that waits as long as it is told and spends a window to its end: only so is a probe ever due."""
+        for _ in range(rounds):
+            if self.honest:
+                self.answer_honestly(5, 0, wide)
+            else:
+                previous = self.grants[-1].now if self.grants else 0
+                self.send(min(self.hold, 90_000), Command("id", "", self.terms, (), Draw(30, previous)))
+
     def sights(self, grant: Answer) -> st.SearchStrategy[Sight]:
         """Readings of this window, of the next, of an earlier one, of a server whose clock was set, with any bracket."""
 
@@ -135,6 +146,7 @@ class Machine(RuleBasedStateMachine):
             answer = store.execute([command])[0]
             assert answer == expected, f"{name}: {answer} != {expected} after {command} at {self.now} on {before}"
         self.note(before, expected, step)
+        self.hold = expected.hold
         if expected.granted:
             self.grants.append(expected)
             self.honest.append((expected, command.route))
