@@ -20,6 +20,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from clever_guard.errors import StoreUnavailable
+from clever_guard.quota.store import Command, Terms
 from clever_guard.stores import open_store
 from clever_guard.testing.emulator.pages import record_id
 from clever_guard.testing.fleet import TOKEN, EmulatorProcess
@@ -73,7 +75,7 @@ class Outcome:
 
 def run(plan: Plan) -> None:
     """Both runs and the table. Ctrl-C ends everything and says so in one line."""
-    open_store(plan.store).close()
+    _check(plan.store)
     console = Console()
     try:
         with _store(plan) as store:
@@ -83,6 +85,17 @@ def run(plan: Plan) -> None:
     except KeyboardInterrupt:
         console.print("interrupted; everything is ended")
         raise SystemExit(130) from None
+
+
+def _check(store: str | None) -> None:
+    """A demo in the dark shows nothing, so a store that is down is said at once. Raises ValueError."""
+    opened = open_store(store)
+    try:
+        opened.execute([Command("0" * 32, "", Terms(limit=1, window=1_000, ttl=1_000))])
+    except StoreUnavailable as error:
+        raise ValueError(f"{error}; start it, or leave --store away for a sqlite file") from None
+    finally:
+        opened.close()
 
 
 @contextlib.contextmanager

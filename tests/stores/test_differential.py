@@ -29,7 +29,7 @@ from clever_guard.stores.sqlite import SqliteStore
 START = 1_700_000_000_000
 BUCKETS = ("", "a", "b", "c.d-e_f")
 ROUTES = ("", "x", "y")
-EXAMPLES = int(os.environ.get("CLEVER_GUARD_EXAMPLES", "400"))
+EXAMPLES = int(os.environ.get("CLEVER_GUARD_EXAMPLES", "200"))
 reached: collections.Counter[str] = collections.Counter()
 """What the generated commands brought about: a branch that is never reached is not compared."""
 
