@@ -7,6 +7,7 @@ a pool. ``options.bind(f)`` carries them there.
 from __future__ import annotations
 
 import contextvars
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -32,6 +33,8 @@ class CallOptions:
 
     def over(self, other: CallOptions) -> CallOptions:
         """These options, and ``other``'s where these say nothing."""
+        if self is NO_OPTIONS:
+            return other
         mine = {field.name: getattr(self, field.name) for field in fields(self)}
         return CallOptions(**{name: getattr(other, name) if value is None else value for name, value in mine.items()})
 
@@ -80,6 +83,7 @@ class options:  # noqa: N801  (used like a function)
         """``function`` with the options of *this* context, for the thread of a pool."""
         carried = _current.get()
 
+        @functools.wraps(function)
         def bound(*args: P.args, **kwargs: P.kwargs) -> R:
             token = _current.set(carried)
             try:

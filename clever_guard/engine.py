@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import threading
 from collections.abc import Sequence
@@ -53,12 +54,16 @@ class Engine:
         self._local = on_store_failure == "local" and store.shared
         self._shadow = shadow
         self._ttl = ttl
-        self._ours = True
+        self._pid = os.getpid()
         self._broken: set[int] = set()
         self.start_anew()
 
     def start_anew(self) -> None:
-        """Empty books, new locks; a shared store opens its own connections when it sees another process id."""
+        """Empty books, new locks. A store with ``after_fork()`` is told; it must not use what the parent has open."""
+        after_fork = getattr(self._bare, "after_fork", None)
+        if after_fork is not None and os.getpid() != self._pid:
+            after_fork()
+        self._pid = os.getpid()
         self._books = Books(self._ttl, _chance)
         self._store = Fallback(self._bare, fleet=self._fleet, on_change=self._changed) if self._local else self._bare
         self._introduced = not self._bare.shared

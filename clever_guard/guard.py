@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import random
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -17,15 +15,12 @@ from clever_guard.errors import GuardError
 from clever_guard.events import Observer
 from clever_guard.flow import Policy, fold
 from clever_guard.model import Outcome, Request
-from clever_guard.policies.deadline import Deadline
+from clever_guard.order import bound, check_order
 from clever_guard.policies.quota import Quota
-from clever_guard.policies.retry import Retry
 from clever_guard.stores import open_store
 
 C = TypeVar("C")
 MODES = ("enforce", "shadow", "off")
-_ORDER = (Deadline, Retry, Quota)
-log = logging.getLogger("clever_guard")
 
 
 class Guard:
@@ -59,12 +54,12 @@ class Guard:
         check_order(policies)
         self.name = name
         self.mode = _mode(mode)
-        self.hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
+        self.hosts = None if hosts is None else _hosts(hosts)
         self.timeout = timeout
         self.max_wait = max_wait
         self.closed = False
         key = _secret(secret)
-        self.policies = _bound(policies, key)
+        self.policies = bound(policies, key)
         acting = self.policies if self.mode == "enforce" else tuple(p for p in self.policies if isinstance(p, Quota))
         self._proceed = fold(acting)
         self._engine = Engine(
@@ -128,10 +123,6 @@ class Guard:
     def driver(self) -> SyncDriver:
         return self._engine.driver
 
-    @property
-    def has_quota(self) -> bool:
-        return any(isinstance(policy, Quota) for policy in self.policies)
-
     def check_open(self) -> None:
         if self.closed:
             raise GuardError(f"the guard {self.name!r} is closed; unwrap the client to go on without it")
@@ -169,42 +160,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def check_order(policies: Sequence[Policy]) -> None:
-    """Raise ValueError, saying why, for an order that cannot be meant."""
-    for policy in policies:
-        if not hasattr(policy, "around"):
-            raise ValueError(f"{policy!r} is no policy: it has no method around(request, proceed)")
-    kinds = [type(policy) for policy in policies if isinstance(policy, _ORDER)]
-    for kind in _ORDER:
-        if kinds.count(kind) > 1:
-            raise ValueError(f"two {kind.__name__} policies in one guard: give one")
-    if kinds != sorted(kinds, key=_ORDER.index):
-        names = ", ".join(kind.__name__ for kind in kinds)
-        raise ValueError(f"Guard({names}) is the wrong way round: {_why(kinds)}; write them as Deadline, Retry, Quota")
-
-
-def _why(kinds: list[type]) -> str:
-    if Quota in kinds and Retry in kinds and kinds.index(Quota) < kinds.index(Retry):
-        return "a Quota outside Retry would count one permit for six attempts"
-    return "a Deadline inside the others would start anew with each attempt"
-
-
-def _bound(policies: Sequence[Policy], secret: bytes) -> tuple[Policy, ...]:
-    window = next((policy.window for policy in policies if isinstance(policy, Quota)), None)
-    return tuple(_bind(policy, secret, window) for policy in policies)
-
-
-def _bind(policy: Policy, secret: bytes, window: float | None) -> Policy:
-    if isinstance(policy, Quota):
-        return policy.bound(secret)
-    if isinstance(policy, Retry):
-        return policy.bound(chance, window)
-    return policy
-
-
-_random = random.SystemRandom()
-chance: Callable[[], float] = _random.random
-"""Randomness that a fork does not repeat."""
+def _hosts(given: Iterable[str]) -> frozenset[str]:
+    if isinstance(given, str):
+        raise ValueError(f"hosts={given!r}: give a list of host names")
+    hosts = frozenset(host.lower() for host in given)
+    for host in hosts:
+        if not host or "/" in host or (":" in host and not host.startswith("[")):
+            raise ValueError("hosts: give names without scheme, port or path, such as 'api.clever.com'")
+    return hosts
 
 
 def _secret(given: str | bytes | None) -> bytes:

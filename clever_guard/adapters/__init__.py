@@ -32,8 +32,10 @@ class Adapter(Protocol):
 
 def adapter_for(client: Any) -> Adapter:
     """The adapter for ``client``. Raises TypeError naming what can be wrapped."""
+    if _urllib3.ADAPTER.accepts(client):
+        return _urllib3.ADAPTER
     adapters = (_urllib3.ADAPTER, *_third_party())
-    for adapter in adapters:
+    for adapter in adapters[1:]:
         if adapter.accepts(client):
             return adapter
     known = ", ".join(adapter.wraps for adapter in adapters)

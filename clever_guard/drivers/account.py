@@ -1,10 +1,15 @@
-"""What every driver decides the same way: which waits may begin, and how a call ended. No I/O, no clock."""
+"""What every driver decides the same way: which waits may begin, how a call ended, what is no effect. No I/O, no clock."""
 
 from __future__ import annotations
 
+from typing import Any, Never, NoReturn, TypeAlias
+
 from clever_guard.errors import DeadlineExceeded, GuardError, QuotaTimeout, RetriesExhausted
-from clever_guard.flow import Wait
+from clever_guard.flow import Discard, Emit, Reserve, Send, Settle, Wait
 from clever_guard.model import Failure, Outcome, Reply, Request
+
+Doable: TypeAlias = Send | Discard | Wait | Reserve | Settle | Emit
+"""Everything a flow may yield."""
 
 
 def time_for(request: Request, wait: Wait) -> float:
@@ -34,6 +39,16 @@ def refusal(request: Request, wait: Wait, wall: float) -> GuardError | None:
     )
 
 
+def refuse(request: Request, wait: Wait, wall: float) -> None:
+    """Raise the ``refusal`` of a wait, if there is one."""
+    error = refusal(request, wait, wall)
+    try:
+        if error is not None:
+            raise error
+    finally:
+        del error
+
+
 def _sentence(request: Request, wait: Wait, soonest: float) -> str:
     room = []
     if request.deadline is not None:
@@ -51,16 +66,33 @@ def evidence(outcome: Outcome | None) -> object:
     return outcome.error if isinstance(outcome, Failure) else None
 
 
-def ending(request: Request, outcome: Outcome | None, error: BaseException | None) -> str:
-    """How a call ended, in the bounded words of the metrics."""
-    if error is not None:
-        if not isinstance(error, Exception):
-            return "cancelled"
-        if isinstance(error, RetriesExhausted):
-            return "exhausted"
-        return "rejected" if isinstance(error, GuardError) else "error"
+def ending(request: Request, outcome: Outcome) -> str:
+    """How a call ended that had an outcome, in the bounded words of the metrics."""
     if request.exhausted:
         return "exhausted"
     if isinstance(outcome, Reply):
         return "ok" if outcome.status < 400 else "permanent"
     return "error"
+
+
+def breaking(error: BaseException) -> str:
+    """How a call ended that an exception ended."""
+    if not isinstance(error, Exception):
+        return "cancelled"
+    if isinstance(error, RetriesExhausted):
+        return "exhausted"
+    return "rejected" if isinstance(error, GuardError) else "error"
+
+
+def checked(outcome: Any) -> Outcome:
+    """What a flow returned, if it is an outcome; else TypeError, with the usual reason."""
+    if isinstance(outcome, Reply | Failure):
+        return outcome
+    raise TypeError(
+        f"a policy returned {type(outcome).__name__} instead of an outcome; did it forget 'yield from' before proceed?"
+    )
+
+
+def never(effect: Never) -> NoReturn:
+    """Six effects are all there are: type checkers prove that nothing else comes here, and strangers are told."""
+    raise TypeError(f"a flow yielded {effect!r}, which is none of the six effects")

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator
-from functools import partial
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, cast
 
-from clever_guard.drivers.account import ending, refusal, time_for
-from clever_guard.errors import StoreUnavailable
+from clever_guard.drivers.account import Doable, breaking, checked, ending, never, refuse, time_for
+from clever_guard.drivers.trips import OnTrip, Trips
 from clever_guard.events import AttemptFinished, CallFinished, Event, Waited
-from clever_guard.flow import Discard, Effect, Emit, Proceed, Reserve, Send, Settle, Wait
+from clever_guard.flow import Discard, Effect, Emit, Flow, Proceed, Reserve, Send, Settle, Wait
 from clever_guard.model import Hold, Outcome, Permit, Reply, Request, Ticket
-from clever_guard.quota.lease import Books, Trip
-from clever_guard.quota.store import Answer, Store
+from clever_guard.quota.lease import Books
+from clever_guard.quota.store import Store
 
 
 class Transport(Protocol):
@@ -30,7 +29,7 @@ class Transport(Protocol):
 
 
 def pause(seconds: float, ticket: Ticket | None) -> None:
-    """Wait, or until the ticket is woken. Interruptible by signals in the main thread."""
+    """Wait ``seconds``, or until the ticket is woken. Interruptible by signals in the main thread."""
     if ticket is None:
         time.sleep(seconds)
         return
@@ -49,16 +48,15 @@ class SyncDriver:
         store: Store,
         tell: Callable[[Event], None],
         *,
-        on_trip: Callable[[Trip, list[Answer] | None, float], None] | None = None,
+        on_trip: OnTrip | None = None,
         shadow: bool = False,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         pause: Callable[[float, Ticket | None], None] = pause,
     ) -> None:
         self._books = books
-        self._store = store
+        self._trips = Trips(books, store, clock, on_trip)
         self._tell = tell
-        self._on_trip = on_trip
         self._shadow = shadow
         self._clock = clock
         self._wall = wall
@@ -68,62 +66,57 @@ class SyncDriver:
         """The driver's monotonic clock, seconds."""
         return self._clock()
 
+    def close(self) -> None:
+        """Give unspent permits back. Calls that wait for quota end with GuardError when they look again."""
+        self._trips.close()
+
     def call(self, request: Request, proceed: Proceed, transport: Transport) -> Outcome:
         """One call from beginning to end: the flow, then what should be reported, then the event."""
         begun = request.now = self._clock()
-        outcome: Outcome | None = None
-        failure: BaseException | None = None
+        how = "cancelled"
         try:
             outcome = self.run(request, proceed, transport)
-            return outcome
+            how = ending(request, outcome)
         except BaseException as error:
-            failure = error
+            how = breaking(error)
             raise
         finally:
-            self._finish(request, ending(request, outcome, failure), self._clock() - begun)
+            self._finish(request, how, self._clock() - begun)
+        return outcome
 
     def run(self, request: Request, proceed: Proceed, transport: Transport) -> Outcome:
         """Drive one flow. An interruption is raised again even if the flow returns after it."""
-        flow: Generator[Effect[Any], Any, Outcome] = proceed(request)
-        step: Callable[[], Effect[Any]] = partial(flow.send, None)
+        flow = proceed(request)
+        answer: Any = None
+        error: BaseException | None = None
         interruption: BaseException | None = None
-        while True:
-            try:
-                effect = step()
-            except StopIteration as done:
-                if interruption is not None:
-                    raise interruption from None
-                return _checked(done.value)
-            try:
-                answer = self._perform(effect, request, transport)
-            except BaseException as error:
-                if not isinstance(error, Exception):
-                    interruption = error
-                step = partial(flow.throw, error)
-            else:
-                step = partial(flow.send, answer)
-            request.now = self._clock()
-
-    def report(self) -> None:
-        """Say what should not wait for company."""
-        trip = self._books.due(self._clock())
-        if trip is not None:
-            self._travel(trip, op="report")
-
-    def close(self) -> None:
-        """Give unspent permits back. What the store does not hear ages there by itself."""
-        while (trip := self._books.closing(self._clock())) is not None:
-            if not self._travel(trip, op="report"):
-                return
+        try:
+            while True:
+                try:
+                    effect = _resumed(flow, answer, error)
+                except StopIteration as done:
+                    if interruption is not None:
+                        raise interruption from None
+                    return checked(done.value)
+                answer = error = None
+                try:
+                    answer = self._perform(cast("Doable", effect), request, transport)
+                    request.now = self._clock()
+                except BaseException as raised:
+                    error = raised
+                    interruption = interruption if isinstance(raised, Exception) else raised
+                    request.now = self._clock()
+        finally:
+            error = interruption = None  # an exception whose traceback leads back to it keeps connections alive
 
     def _finish(self, request: Request, how: str, seconds: float) -> None:
         if how != "cancelled":
-            self.report()
+            self._trips.report()
         self._tell(CallFinished(request.guard, request.host, request.method, how, seconds))
 
     # -- one method per effect ---------------------------------------------------------------------------------------
 
-    def _perform(self, effect: Effect[Any], request: Request, transport: Transport) -> Any:
+    def _perform(self, effect: Doable, request: Request, transport: Transport) -> Any:
         match effect:
             case Send():
                 return self._send(effect.request, transport)
@@ -138,11 +131,11 @@ class SyncDriver:
             case Emit():
                 return self._tell(effect.event)
             case _:
-                raise TypeError(f"a flow yielded {effect!r}, which is none of the six effects")
+                never(effect)
 
     def _send(self, request: Request, transport: Transport) -> Outcome:
         request.sends += 1
-        sent = self._clock()
+        request.now = sent = self._clock()
         outcome = transport.send(request)
         outcome.sent_at, outcome.received_at = sent, self._clock()
         code = None
@@ -150,17 +143,12 @@ class SyncDriver:
             outcome.wall = self._wall()
             code = outcome.status
         request.last = outcome
-        self._tell(
-            AttemptFinished(request.guard, request.host, request.method, code, outcome.received_at - outcome.sent_at)
-        )
+        self._tell(AttemptFinished(request.guard, request.host, request.method, code, outcome.received_at - sent))
         return outcome
 
     def _wait(self, request: Request, wait: Wait) -> None:
-        request.now = self._clock()
-        error = refusal(request, wait, self._wall())
-        if error is not None:
-            raise error
-        begun = request.now
+        begun = request.now = self._clock()
+        refuse(request, wait, self._wall())
         self._pause(max(0.0, min(wait.seconds, time_for(request, wait))), wait.ticket)
         waited = self._clock() - begun
         if wait.reason == "quota":
@@ -168,42 +156,15 @@ class SyncDriver:
         self._tell(Waited(request.guard, request.host, wait.reason, waited))
 
     def _reserve(self, effect: Reserve) -> Permit | Hold:
-        while True:
-            answer = self._books.reserve(effect.claim, self._clock(), effect.ticket)
-            if isinstance(answer, Trip):
-                self._travel(answer, op="draw")
-            elif isinstance(answer, Hold) and self._shadow:
-                return Permit(effect.claim, None, settled=True)
-            else:
-                return answer
-
-    def _travel(self, trip: Trip, op: str) -> bool:
-        """One round trip to the store. True when it answered."""
-        asked = self._clock()
-        try:
-            answers = list(self._store.execute(trip.commands))
-        except StoreUnavailable:
-            self._books.lost(trip, self._clock())
-            self._seen(trip, None, asked)
-            if op == "draw":
-                raise
-            return False
-        except BaseException:
-            self._books.lost(trip, self._clock())
-            raise
-        self._books.landed(trip, answers, asked, self._clock())
-        self._seen(trip, answers, asked)
-        return True
-
-    def _seen(self, trip: Trip, answers: list[Answer] | None, asked: float) -> None:
-        if self._on_trip is not None:
-            self._on_trip(trip, answers, self._clock() - asked)
+        answer = self._trips.reserve(effect.claim, effect.ticket)
+        if self._shadow and isinstance(answer, Hold):
+            return Permit(effect.claim, None, settled=True)
+        return answer
 
 
-def _checked(outcome: Any) -> Outcome:
-    if not hasattr(outcome, "received_at"):
-        raise TypeError(
-            f"a policy returned {type(outcome).__name__} instead of an outcome; did it forget 'yield from' before proceed?"
-        )
-    result: Outcome = outcome
-    return result
+def _resumed(flow: Flow, answer: Any, error: BaseException | None) -> Effect[Any]:
+    """The flow's next effect."""
+    try:
+        return flow.send(answer) if error is None else flow.throw(error)
+    finally:
+        del error

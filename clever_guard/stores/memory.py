@@ -48,6 +48,10 @@ class MemoryStore:
     def close(self) -> None:
         """Nothing to release."""
 
+    def after_fork(self) -> None:
+        """In a forked child: another thread of the parent may have held the lock."""
+        self._lock = threading.Lock()
+
     def forget(self) -> None:
         """Lose everything, as a store does that restarts without its data."""
         with self._lock:

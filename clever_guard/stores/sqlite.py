@@ -20,6 +20,7 @@ from clever_guard.stores.codec import body_of, record_of
 
 SCHEMA = 1
 SWEEP = 1_000
+_parents: list[sqlite3.Connection] = []
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
 
@@ -86,6 +87,13 @@ class SqliteStore:
             connections, self._open = self._open, []
         for connection in connections:
             connection.close()
+        self._local = threading.local()
+
+    def after_fork(self) -> None:
+        """In a forked child: sqlite forbids even closing the parent's connections, so they are kept and never used."""
+        _parents.extend(self._open)
+        self._open = []
+        self._lock = threading.Lock()
         self._local = threading.local()
 
     def _connection(self) -> sqlite3.Connection:

@@ -24,7 +24,7 @@ from clever_guard.errors import GuardError
 from clever_guard.model import Failure
 
 if TYPE_CHECKING:
-    from clever_guard.adapters.urllib3.seam import Watch
+    from clever_guard.adapters.urllib3.hook import Watch
 
 ARGUMENTS = (
     "method",
@@ -94,10 +94,12 @@ def _silenced(retries: Retry) -> Retry | bool:
     """A Retry that repeats nothing; where the caller's lets the bare exception out instead of MaxRetryError, so does this."""
     if retries.total is False:
         return False
-    bare = {kind: False for kind in ("connect", "read", "other") if getattr(retries, kind) is False}
-    if not bare and retries.allowed_methods == Retry.DEFAULT_ALLOWED_METHODS:
+    connect, read, other = (
+        None if given is not False else given for given in (retries.connect, retries.read, retries.other)
+    )
+    if connect is read is other is None and retries.allowed_methods == Retry.DEFAULT_ALLOWED_METHODS:
         return NO_RETRIES
-    return Retry(0, allowed_methods=retries.allowed_methods, **bare)
+    return Retry(0, connect=connect, read=read, other=other, allowed_methods=retries.allowed_methods)
 
 
 def _call(watch: Watch, native: Native, place: Place) -> Any:

@@ -36,7 +36,7 @@ def follow(
     location: str,
 ) -> Any:
     """The next hop of a call that was answered by ``response``; the response itself when the caller wants no more hops."""
-    hop = _as_get(pool, arguments) if response.status == 303 else arguments | {"body_pos": body_start}
+    hop = _as_get(pool, arguments) if response.status == 303 else {**arguments, "body_pos": body_start}
     hop["headers"] = _allowed(pool, headers_of(pool, hop), retries, location)
     try:
         hop["retries"] = retries.increment(hop["method"], hop["url"], response=response, _pool=pool)
@@ -46,14 +46,15 @@ def follow(
             raise
         return response
     response.drain_conn()
-    return pool.urlopen(**hop | {"url": location})
+    hop["url"] = location
+    return pool.urlopen(**hop)
 
 
 def _as_get(pool: HTTPConnectionPool, arguments: dict[str, Any]) -> dict[str, Any]:
     headers = HTTPHeaderDict(headers_of(pool, arguments))
     for name in OF_THE_BODY:
         headers.discard(name)
-    return arguments | {"method": "GET", "body": None, "headers": headers, "chunked": False, "body_pos": None}
+    return {**arguments, "method": "GET", "body": None, "headers": headers, "chunked": False, "body_pos": None}
 
 
 def _allowed(pool: HTTPConnectionPool, headers: Any, retries: Retry, location: str) -> Any:

@@ -13,7 +13,7 @@ from clever_guard.call_options import CallOptions, current
 from clever_guard.model import Request
 
 if TYPE_CHECKING:
-    from clever_guard.adapters.urllib3.seam import Watch
+    from clever_guard.adapters.urllib3.hook import Watch
 
 Place: TypeAlias = tuple[str, str, int | None]
 """Scheme, host and port."""

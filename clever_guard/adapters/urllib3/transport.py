@@ -69,8 +69,9 @@ def _read_to_end(response: Any) -> bool:
 
 def _drain(response: Any, until: float) -> bool:
     left = SMALL
+    read_some = getattr(response, "read1", response.read)  # urllib3 2.0 has no read1
     while left > 0 and time.monotonic() < until:
-        read = len(response.read1(left, decode_content=False))
+        read = len(read_some(left, decode_content=False))
         if not read or _is_over(response):
             return True
         left -= read

@@ -1,0 +1,72 @@
+"""Journeys to the store, for blocking clients: the lease book says what should travel, this makes the trip and tells how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from clever_guard.errors import GuardError, StoreUnavailable
+from clever_guard.model import Claim, Hold, Permit, Ticket
+from clever_guard.quota.lease import Books, Trip
+from clever_guard.quota.store import Answer, Store
+
+OnTrip = Callable[[Trip, list[Answer] | None, float], None]
+"""(trip, answers or None when the store did not answer, seconds): told after each trip, under no lock."""
+
+
+class Trips:
+    """The lease books of one guard, with the store they draw on."""
+
+    def __init__(self, books: Books, store: Store, clock: Callable[[], float], on_trip: OnTrip | None) -> None:
+        self._books = books
+        self._store = store
+        self._clock = clock
+        self._on_trip = on_trip
+        self._closed = False
+
+    def reserve(self, claim: Claim, ticket: Ticket | None) -> Permit | Hold:
+        """A permit or a hold. Raises StoreUnavailable when the store must be asked and does not answer."""
+        while True:
+            if self._closed:
+                raise GuardError("the guard was closed while this call waited")
+            answer = self._books.reserve(claim, self._clock(), ticket)
+            if not isinstance(answer, Trip):
+                return answer
+            self._make(answer)
+
+    def report(self) -> None:
+        """Say what should not wait for company. What the store does not hear ages there by itself."""
+        if self._closed:
+            return
+        trip = self._books.due(self._clock())
+        if trip is not None:
+            self._try(trip)
+
+    def close(self) -> None:
+        """Give unspent permits back, and draw no more."""
+        self._closed = True
+        while (trip := self._books.closing(self._clock())) is not None:
+            if not self._try(trip):
+                return
+
+    def _try(self, trip: Trip) -> bool:
+        try:
+            self._make(trip)
+        except StoreUnavailable:
+            return False
+        return True
+
+    def _make(self, trip: Trip) -> None:
+        asked = self._clock()
+        try:
+            answers = list(self._store.execute(trip.commands))
+        except BaseException as error:
+            self._books.lost(trip, self._clock())
+            if isinstance(error, StoreUnavailable):
+                self._told(trip, None, asked)
+            raise
+        self._books.landed(trip, answers, asked, self._clock())
+        self._told(trip, answers, asked)
+
+    def _told(self, trip: Trip, answers: list[Answer] | None, asked: float) -> None:
+        if self._on_trip is not None:
+            self._on_trip(trip, answers, self._clock() - asked)
