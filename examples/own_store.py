@@ -7,8 +7,7 @@ python examples/own_store.py
 
 import fcntl
 import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import urllib3
@@ -17,14 +16,15 @@ from clever_guard import StoreUnavailable, presets
 from clever_guard.quota.record import transition
 from clever_guard.quota.store import Answer, Command
 from clever_guard.stores.codec import body_of, record_of
+from clever_guard.stores.sqlite import host_ms
 from clever_guard.testing import Emulator
 
 
 class FileStore:
     shared = True  # other processes may use it: when it fails, each worker goes on with its share
 
-    def __init__(self, folder: str) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str, clock: Callable[[], int] = host_ms) -> None:
+        self.folder, self.clock = Path(folder), clock
 
     def execute(self, commands: Sequence[Command], /) -> Sequence[Answer]:
         try:
@@ -36,7 +36,7 @@ class FileStore:
         with open(self.folder / command.identity, "a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
-            after, answer = transition(record_of(file.read()), time.monotonic_ns() // 1_000_000, command)
+            after, answer = transition(record_of(file.read()), self.clock(), command)
             file.truncate(0)
             file.write(body_of(after))
         return answer

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
+
+from clever_guard.quota.store import Store
+from clever_guard.testing import StoreContract
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
 SHOWS = {
@@ -49,3 +55,16 @@ def test_the_fleet_does_all_its_calls() -> None:
 def test_it_is_short(name: str) -> None:
     lines = (FOLDER / f"{name}.py").read_text().splitlines()
     assert sum(1 for line in lines if line.strip()) <= 40
+
+
+class TestOwnStore(StoreContract):
+    """The example keeps the contract of all stores."""
+
+    def make_store(self, clock: Callable[[], int]) -> Store:
+        self.folder = tempfile.TemporaryDirectory()
+        store: Store = runpy.run_path(str(FOLDER / "own_store.py"))["FileStore"](self.folder.name, clock)
+        return store
+
+    def teardown_method(self) -> None:
+        super().teardown_method()
+        self.folder.cleanup()
