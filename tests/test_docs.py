@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import redis
+from prometheus_client import CollectorRegistry
 
 from clever_guard.errors import StoreUnavailable
+from clever_guard.observe.prometheus import PrometheusObserver
 from clever_guard.quota.store import Command, Draw, Terms
 from clever_guard.stores.redis import RedisStore
 from tests._redis import RedisServer
@@ -94,6 +96,17 @@ def test_the_sqlite_urls_are_those_of_the_page(tmp_path: Path, monkeypatch: pyte
     for url, path in (("sqlite:///near.db", "near.db"), (f"sqlite:///{tmp_path}/far.db", "far.db")):
         open_store(url).close()
         assert (tmp_path / path).stat().st_mode & 0o777 == 0o600
+
+
+def test_every_series_a_page_names_is_there() -> None:
+    registry = CollectorRegistry()
+    PrometheusObserver(registry=registry)
+    families = [metric.name for metric in registry.collect()]
+    known = {name + ending for name in families for ending in ("", "_total", "_sum", "_count", "_bucket")}
+    pages = [*DOCS.rglob("*.md"), *(DOCS.parent / "grafana").glob("*.md"), DOCS.parent / "README.md"]
+    named = {name for page in pages for name in re.findall(r"\bclever_guard_[a-z_]+", page.read_text("utf-8"))}
+    assert len(named) >= 4
+    assert named - known == set()
 
 
 def test_every_decision_is_numbered_and_says_why() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -24,10 +25,11 @@ LITTER = re.compile(r"(^|/)(__pycache__|\.venv|\.cache|dist)/|\.(pyc|sqlite|db|l
 
 
 def tracked() -> list[str]:
-    """The files git knows; those of a source archive where there is no repository."""
-    if (ROOT / ".git").exists():
-        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
-        return [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+    """The files git knows; those of a source archive where there is no git or no repository."""
+    if shutil.which("git"):
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+        if listed.returncode == 0:
+            return [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
     folders = ("clever_guard", "tests", "examples", "docs", "benchmarks", "grafana")
     found = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".md", ".lua")]
     return [str(path.relative_to(ROOT)) for path in found]
