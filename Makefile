@@ -52,8 +52,8 @@ types: $(VENV)/.dev  ## mypy strict and pyright
 bench: $(VENV)/.dev redis  ## a fleet of real processes, judged by the emulator
 	@$(BIN)/python benchmarks/fleet.py
 
-simulate: $(VENV)/.dev  ## 260 schedules of the simulated fleet
-	@$(BIN)/python -m clever_guard.testing.simulate --seeds 260
+simulate: $(VENV)/.dev  ## 280 schedules of the simulated fleet
+	@$(BIN)/python -m clever_guard.testing.simulate --seeds 280
 
 clean:  ## remove what was made here
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

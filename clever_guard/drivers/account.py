@@ -27,7 +27,7 @@ def refusal(request: Request, wait: Wait, wall: float) -> GuardError | None:
     allowed = time_for(request, wait)
     if allowed >= wait.seconds or (allowed > 0 and wait.at_least <= allowed):
         return None
-    soonest = max(wait.at_least, 0.0)
+    soonest = max(wait.at_least, wait.seconds)
     kind = QuotaTimeout if wait.reason == "quota" else DeadlineExceeded
     return kind(
         _sentence(request, wait, soonest),
