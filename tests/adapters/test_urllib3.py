@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import gc
-import http.server
 import io
 import os
 import pickle
-import socketserver
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -30,84 +27,7 @@ from clever_guard import (
     options,
 )
 from clever_guard.testing import Emulator
-
-TOKEN = {"Authorization": "Bearer secret-token"}
-Script = Callable[["Handler"], None]
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers by script, and remembers what came."""
-
-    protocol_version = "HTTP/1.1"
-
-    def handle_one(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.server.seen.append((self.command, self.path, dict(self.headers), body))  # type: ignore[attr-defined]
-        self.server.script(self)  # type: ignore[attr-defined]
-
-    do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = handle_one
-
-    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def log_message(self, *anything: Any) -> None:
-        pass
-
-
-class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    daemon_threads = True
-    script: Script
-    seen: list[tuple[str, str, dict[str, str], bytes]]
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Cut connections are part of the script."""
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Handler) as running:
-        running.script, running.seen = lambda handler: handler.answer(200, b"fine"), []
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def http_(server: Server) -> Iterator[urllib3.PoolManager]:
-    with urllib3.PoolManager() as manager:
-        yield manager
-
-
-def quick(**options_: Any) -> Guard:
-    return Guard(Retry(backoff=ExponentialBackoff(initial=0, max_delay=0, jitter="none")), **options_)
-
-
-def in_turn(*answers: Script) -> Script:
-    """One after the other; the last one for ever."""
-    left = list(answers)
-    return lambda handler: (left.pop(0) if len(left) > 1 else left[0])(handler)
-
-
-def says(status: int, body: bytes = b"", **headers: str) -> Script:
-    return lambda handler: handler.answer(status, body, **headers)
-
-
-def cut(handler: Handler) -> None:
-    handler.close_connection = True
-    handler.connection.close()
-
+from tests.adapters.serving import TOKEN, Server, cut, in_turn, quick, says, serving
 
 # --- what is retried ---------------------------------------------------------------------------------------------------
 
@@ -253,14 +173,9 @@ def test_redirects_are_followed_and_each_hop_is_an_attempt(server: Server, http_
 
 
 def test_the_token_does_not_go_to_another_origin(server: Server, http_: urllib3.PoolManager) -> None:
-    with Server(("127.0.0.1", 0), Handler) as other:
-        other.script, other.seen = says(200), []
-        thread = threading.Thread(target=other.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
+    with serving(says(200)) as other:
         server.script = says(302, Location=other.url + "/elsewhere")
         quick().wrap(http_).request("GET", server.url, headers=TOKEN)
-        other.shutdown()
-        thread.join()
         assert "Authorization" in server.seen[0][2]
         assert "Authorization" not in other.seen[0][2]
 

@@ -44,6 +44,8 @@ ARGUMENTS = (
 )
 """The order of ``HTTPConnectionPool.urlopen``, for callers that pass by position."""
 NO_RETRIES = Retry(0)
+RAISED = Exception("it was raised to the caller")
+"""What is left in an outcome whose exception has left."""
 
 
 def guarded_urlopen(
@@ -107,7 +109,8 @@ def _call(watch: Watch, native: Native, place: Place) -> Any:
     outcome = watch.guard.call(request, TRANSPORT)
     if not isinstance(outcome, Failure):
         return outcome.response
+    error, outcome.error = outcome.error, RAISED
     try:
-        raise outcome.error
-    finally:  # an exception whose traceback leads back to it is a cycle, and keeps its pool until the collector comes
-        del outcome, request
+        raise error
+    finally:  # an exception whose frames lead back to it is a cycle, and keeps its pool until the collector comes
+        del error

@@ -8,10 +8,11 @@ chain, before us or after. An instance attribute that is there already is kept, 
 
 from __future__ import annotations
 
+import functools
+import inspect
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import wrapt
@@ -47,13 +48,11 @@ class Hook:
         self.watches = tuple(watch for seam in self.seams for watch in seam.watches)
 
     def urlopen(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What the patch does. ``wrapped`` is the pool's own ``urlopen``."""
         pool = self.owner()
-        if pool is None:
-            raise ReferenceError("the pool of this urlopen is gone: keep the pool, not only its method")
-        own = self.before or partial(type(pool).urlopen, pool)
-        if not self.watches:
-            return own(*args, **kwargs)
-        return guarded_urlopen(self.watches, pool, own, args, kwargs)
+        if pool is None or not self.watches:
+            return wrapped(*args, **kwargs)
+        return guarded_urlopen(self.watches, pool, wrapped, args, kwargs)
 
 
 def hooked(pool: HTTPConnectionPool) -> Hook:
@@ -69,10 +68,9 @@ def unhook(pool: HTTPConnectionPool, hook: Hook) -> bool:
 
 
 def patch(owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
-    """Put ``wrapper`` before the method ``name`` of this one object. Tools that look see the method's signature."""
-    own = vars(owner).get(name)
-    shown = wrapt.WeakFunctionProxy(getattr(owner, name)) if own is None else own
-    setattr(owner, name, wrapt.FunctionWrapper(shown, wrapper))
+    """Put ``wrapper`` before the method ``name`` of this one object."""
+    before = vars(owner).get(name)
+    setattr(owner, name, wrapt.FunctionWrapper(before or _own(owner, name), wrapper))
 
 
 def unpatch(owner: Any, name: str, wrapper: Callable[..., Any], before: Any) -> bool:
@@ -84,3 +82,20 @@ def unpatch(owner: Any, name: str, wrapper: Callable[..., Any], before: Any) -> 
     else:
         setattr(owner, name, before)
     return True
+
+
+def _own(owner: Any, name: str) -> Callable[..., Any]:
+    """The method that ``owner``'s class has when it is called. Not wrapt's weak proxy, which dies with a tracer's patch."""
+    weak = weakref.ref(owner)
+    method = getattr(owner, name)
+
+    @functools.wraps(method)
+    def own(*args: Any, **kwargs: Any) -> Any:
+        instance = weak()
+        if instance is None:
+            raise ReferenceError(f"the owner of this {name} is gone: keep the client, not only its method")
+        return getattr(type(instance), name)(instance, *args, **kwargs)
+
+    own.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
+    del own.__wrapped__  # it would own the client
+    return own

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 class Seam:
     """One wrapped client: who watches it, and which pools were patched for it. Owned by the patches."""
 
-    client: weakref.ref[Any]
     hook: Callable[[HTTPConnectionPool, Seam], None]
     before: Callable[..., Any] | None
     watches: list[Watch] = field(default_factory=list)
@@ -34,10 +33,7 @@ class Seam:
 
     def new_pool(self, wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the patched ``_new_pool`` of a manager does. urllib3 calls it under the manager's lock."""
-        manager = self.client()
-        assert manager is not None, "a manager made a pool after it was gone"
-        make = self.before or type(manager)._new_pool.__get__(manager)
-        pool = make(*args, **kwargs)
+        pool = wrapped(*args, **kwargs)
         if self.watches:
             self.hook(pool, self)
         return pool
@@ -84,7 +80,7 @@ class Urllib3Adapter:
                 self._close(client, seam)
 
     def _open(self, client: Any) -> Seam:
-        seam = Seam(weakref.ref(client), self._hook, vars(client).get("_new_pool"))
+        seam = Seam(self._hook, vars(client).get("_new_pool"))
         self._seams[client] = weakref.ref(seam)
         if not isinstance(client, HTTPConnectionPool):
             patch(client, "_new_pool", seam.new_pool)

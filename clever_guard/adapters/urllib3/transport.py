@@ -31,8 +31,7 @@ class Urllib3Transport:
         try:
             response = native.urlopen(**arguments)
         except HTTPError as error:
-            trace = error.__traceback__
-            return failure_of(error.with_traceback(trace.tb_next if trace else None))  # this frame leads to the request
+            return failure_of(error)
         return Reply(response.status, response.headers, response)
 
     def discard(self, outcome: Outcome, /) -> None:
