@@ -123,7 +123,7 @@ class Quota:
 
     def _answered(self, reply: Reply) -> tuple[Receipt, tuple[str, ...]]:
         report = self._read(reply)
-        judged = [self._judged(reading, reply.wall) for reading in report.readings]
+        judged = [self._judged(reading) for reading in report.readings]
         readings = tuple(reading for reading in judged if isinstance(reading, Reading))
         ignored = report.ignored + tuple(reason for reason in judged if isinstance(reason, str))
         receipt = Receipt(
@@ -142,12 +142,15 @@ class Quota:
         assert not isinstance(self.dialect, str)
         return self.dialect(reply.headers, reply.status, reply.wall)
 
-    def _judged(self, reading: Reading, wall: float) -> Reading | str:
-        """The reading with a harmless bucket name and a bounded reset, or the reason why it cannot be."""
+    def _judged(self, reading: Reading) -> Reading | str:
+        """The reading with a harmless bucket name and a bounded reset, or the reason why it cannot be.
+
+        Without a Date the end of the window is at most a window away, and that is all that is known: our own clock, a few
+        seconds ahead of the server's, would say too early. The borders themselves teach the rest.
+        """
         resets_in, dated = reading.resets_in, True
         if resets_in is None:
-            ahead = reading.reset - wall
-            resets_in, dated = (ahead if 0 < ahead <= self.window else self.window), False
+            resets_in, dated = self.window, False
         if resets_in < PAST:
             return "reset_past"
         if resets_in > (self.max_window or 2 * self.window):
