@@ -22,6 +22,7 @@ def _follow_clock_back(ledger: Ledger, now: int, terms: Terms) -> None:
     ledger.lo = max(0, ledger.lo - step)
     ledger.hi = max(0, ledger.hi - step)
     ledger.pause = max(0, ledger.pause - step)
+    ledger.awaited = max(0, ledger.awaited - step)
     ledger.struck = ledger.seen = ledger.scout = 0
     ledger.adopted = ledger.last = now
     ledger.since = now + terms.ttl

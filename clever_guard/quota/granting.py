@@ -39,7 +39,7 @@ def _offer_sure(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
     probing = floor == 0 and _worth_probing(ledger, terms)
     if probing and available == 1:
         return _offer_probe(ledger, now)
-    spare = available - floor - probing - _kept_for_absent(ledger, now, terms, draw)
+    spare = available - floor - probing - _kept_for_absent(ledger, now, draw)
     if spare <= 0:
         return wait(min(ledger.hi - now, terms.ttl // 8), 0)
     return Offer(min(draw.want, _portion(ledger, spare, draw)))
@@ -49,9 +49,9 @@ def _share(ledger: Ledger) -> int:
     return ledger.limit // drawers(ledger)
 
 
-def _kept_for_absent(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> int:
+def _kept_for_absent(ledger: Ledger, now: int, draw: Draw) -> int:
     """While a window is young, who comes again leaves the shares of those who drew in the last one and are still to come."""
-    if draw.previous < ledger.adopted or now - ledger.adopted >= terms.ttl:
+    if draw.previous < ledger.adopted or now >= ledger.awaited:
         return 0
     return max(0, ledger.drawers[1] - ledger.drawers[0]) * _share(ledger)
 

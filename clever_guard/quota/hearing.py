@@ -70,6 +70,7 @@ def _hear_next(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
     lo = min(ledger.lo, sight.received) + ahead - doubt
     hi = min(ledger.hi, sight.received) + ahead + doubt + ledger.slack
     known = ledger.lo > 0
+    ledger.awaited = max(now, min(ledger.hi, now + terms.window // 2)) + terms.ttl
     ledger.stride = ahead
     _adopt(ledger, now, terms, sight)
     if not known:

@@ -68,6 +68,8 @@ class Ledger:
     """Time of the last grant."""
     appointed: int = 0
     """1: somebody has been told to come first when this window is over, so the rest may come when it is known."""
+    awaited: int = 0
+    """Until then those who drew in the last window may still come for their share of this one."""
     stride: int = 0
     """Difference of the last two Reset numbers."""
     margin: int = LATE

@@ -31,6 +31,7 @@ FIELDS = [
     "flight",
     "drawn",
     "appointed",
+    "awaited",
     "stride",
     "margin",
     "slack",

@@ -12,7 +12,7 @@ local NARROW, MAX_SLACK, DRIFT = 8, 2000, 60000
 local MAX_ROUTES, MAX_NAMES, KEEP = 16, 4, 10
 local FIELDS = {
   'limit', 'last', 'slot', 'since', 'r_min', 'reset', 'lo', 'hi', 'out1', 'out2', 'out3', 'gone', 'gone_at', 'drawers1',
-  'drawers2', 'adopted', 'heard', 'seen', 'scout', 'flight', 'drawn', 'appointed', 'stride', 'margin', 'slack', 'pause', 'struck',
+  'drawers2', 'adopted', 'heard', 'seen', 'scout', 'flight', 'drawn', 'appointed', 'awaited', 'stride', 'margin', 'slack', 'pause', 'struck',
   'strikes', 'pace', 'spent', 'stranger', 'answered', 'refused',
 }
 local floor, max, min = math.floor, math.max, math.min
@@ -102,6 +102,7 @@ local function rejuvenate(ledger) ledger.out1, ledger.out2, ledger.out3 = out(le
 local function follow_clock_back(ledger, now, terms)
   local step = ledger.last - now
   ledger.lo, ledger.hi, ledger.pause = max(0, ledger.lo - step), max(0, ledger.hi - step), max(0, ledger.pause - step)
+  ledger.awaited = max(0, ledger.awaited - step)
   ledger.struck, ledger.seen, ledger.scout = 0, 0, 0
   ledger.adopted, ledger.last, ledger.since = now, now, now + terms.ttl
   rejuvenate(ledger)
@@ -256,6 +257,7 @@ local function hear_next(ledger, now, terms, sight)
   local lo = min(ledger.lo, sight.received) + ahead - doubt
   local hi = min(ledger.hi, sight.received) + ahead + doubt + ledger.slack
   local known = ledger.lo > 0
+  ledger.awaited = max(now, min(ledger.hi, now + div(terms.window, 2))) + terms.ttl
   ledger.stride = ahead
   adopt(ledger, now, terms, sight)
   if not known then
@@ -342,7 +344,7 @@ end
 local function share_of(ledger) return div(ledger.limit, drawers(ledger)) end
 
 local function kept_for_absent(ledger, now, terms, draw)
-  if draw.previous < ledger.adopted or now - ledger.adopted >= terms.ttl then return 0 end
+  if draw.previous < ledger.adopted or now >= ledger.awaited then return 0 end
   return max(0, ledger.drawers2 - ledger.drawers1) * share_of(ledger)
 end
 
