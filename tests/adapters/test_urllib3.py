@@ -92,18 +92,32 @@ def test_a_connection_that_was_never_made_is_retried_for_any_method(http_: urlli
     assert any("gave up after 3 attempts" in note for note in caught.value.__notes__)
 
 
-def test_exceptions_keep_the_type_they_had(server: Server) -> None:
+@pytest.mark.parametrize(
+    "retries",
+    [
+        None,
+        False,
+        0,
+        Urllib3Retry(1),
+        Urllib3Retry(1, read=False),
+        Urllib3Retry(1, connect=False),
+        Urllib3Retry(1, allowed_methods={"PUT"}),
+        Urllib3Retry(1, allowed_methods=None),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_exceptions_keep_the_type_they_had(server: Server, retries: Any, method: str) -> None:
     server.script = cut
-    for retries in (None, False, 0, Urllib3Retry(1)):
+    for url in (server.url, "http://127.0.0.1:1"):
         kinds = []
-        for wrap in (False, True):
+        for guarded in (False, True):
             with urllib3.PoolManager() as manager:
-                if wrap:
+                if guarded:
                     quick().wrap(manager)
                 with pytest.raises(urllib3.exceptions.HTTPError) as caught:
-                    manager.request("GET", server.url, retries=retries)
-                kinds.append(type(caught.value))
-        assert kinds[0] is kinds[1], retries
+                    manager.request(method, url, retries=retries)
+                kinds.append((type(caught.value), type(getattr(caught.value, "reason", None))))
+        assert kinds[0] == kinds[1], url
 
 
 def test_retries_exhausted_is_of_both_families_and_pickles(server: Server, http_: urllib3.PoolManager) -> None:
@@ -125,7 +139,7 @@ def test_every_attempt_sends_the_same_bytes(server: Server, http_: urllib3.PoolM
     server.script = in_turn(says(429), says(429), says(200))
     file = io.BytesIO(b"skipped the body")
     file.read(8)
-    http_.request("PUT", server.url, body=file, headers={"Content-Length": "8"})
+    http_.request("PUT", server.url, body=file, headers={"Content-Length": "8"}, timeout=5)
     assert [body for _, _, _, body in server.seen] == [b"the body"] * 3
 
 

@@ -63,7 +63,7 @@ def test_what_can_go_back_is_sent_whole_each_time(
 ) -> None:
     quick(max_retries=2).wrap(http_)
     server.script = says(503)
-    assert http_.request("PUT", server.url, body=make()).status == 503
+    assert http_.request("PUT", server.url, body=make(), timeout=5).status == 503
     assert [sent for _, _, _, sent in server.seen] == [bytes_] * 3
 
 
@@ -206,17 +206,29 @@ def test_a_body_that_does_not_end_is_cut_off(
     answer.release_conn()
 
 
+def response_of(manager: urllib3.PoolManager, server: Server, size: int) -> Any:
+    server.script = says(503, b"x" * size)
+    return manager.request("GET", server.url, preload_content=False, timeout=7.0)
+
+
 def test_a_small_body_leaves_its_connection_open_with_the_timeout_it_had(
     server: Server, http_: urllib3.PoolManager
 ) -> None:
-    quick().wrap(http_)
-    server.script = in_turn(says(503, b"x" * 1000), says(200))
-    answer = http_.request("GET", server.url, preload_content=False, timeout=7.0)
-    assert answer.connection is not None
-    assert answer.connection.sock.gettimeout() == 7.0
+    response = response_of(http_, server, 1000)
+    connection = response.connection
+    transport.let_go(response)
+    assert response.tell() == 1000
+    assert connection.sock.gettimeout() == 7.0
+    response_of(http_, server, 0).release_conn()
     assert http_.connection_from_url(server.url).num_connections == 1
-    answer.drain_conn()
-    answer.release_conn()
+
+
+def test_a_large_body_is_not_read(server: Server, http_: urllib3.PoolManager) -> None:
+    response = response_of(http_, server, transport.SMALL + 1)
+    connection = response.connection
+    transport.let_go(response)
+    assert response.tell() == 0
+    assert connection.sock is None
 
 
 def test_a_deadline_of_centuries_overflows_no_socket(server: Server, http_: urllib3.PoolManager) -> None:

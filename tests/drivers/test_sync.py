@@ -361,7 +361,7 @@ def test_a_draw_that_was_interrupted_does_not_block_the_book(world: World) -> No
     with pytest.raises(Interrupted):
         driver.call(request(), fold((Quota(),)), world)
     store.error = None
-    assert isinstance(driver.call(request(), fold((Quota(),)), world), Reply)
+    assert isinstance(driver.call(request(max_wait=5.0), fold((Quota(),)), world), Reply)
 
 
 def test_in_shadow_a_hold_becomes_a_permit(world: World) -> None:
