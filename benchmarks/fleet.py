@@ -4,8 +4,8 @@
     python benchmarks/fleet.py --limit 1200 --window 60 --windows 4 --store redis --workers 8 --skews 0
     python benchmarks/fleet.py --kill 0.5               kill -9 of a worker every half second
 
-Each row: the share of the budget spent in the worst full window (the first two are for learning, the last is cut short),
-refusals, and the slowest worker's requests over the fastest one's.
+Each row judges every full window (the first and the last of a run are cut short): the share of the budget spent in the
+first, in the worst and in the median one, refusals, and the slowest worker's requests over the fastest one's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from clever_guard.testing.fleet import EmulatorProcess, Fleet
 from tests._redis import RedisServer
 
-COLUMNS = f"{'store':8}{'workers':>8}{'phase':>7}{'skew':>6}{'windows':>9}{'spent min':>11}{'median':>8}{'429':>5}{'slowest/fastest':>17}"
+COLUMNS = f"{'store':8}{'workers':>8}{'phase':>7}{'skew':>6}{'windows':>9}{'first':>8}{'worst':>8}{'median':>8}{'429':>5}{'slowest/fastest':>17}"
 
 
 @contextlib.contextmanager
@@ -73,15 +73,16 @@ def _row(options: argparse.Namespace, kind: str, workers: int, skew: float, phas
 
 
 def _judge(kind: str, workers: int, phase: float, skew: float, windows: list[dict[str, Any]], killed: bool) -> bool:
-    full = windows[2:-1]
-    spent = sorted(window["admitted"] / window["limit"] for window in full)
+    full = windows[1:-1]
+    shares = [window["admitted"] / window["limit"] for window in full]
+    spent = sorted(shares)
     refused = sum(window["refused"] for window in windows)
     work: Counter[str] = Counter()
     for window in full:
         work.update(window["workers"])
     fair = min(work.values()) / max(work.values()) if len(work) == workers else 0.0
     print(
-        f"{kind:8}{workers:8}{phase:7.1f}{skew:6.1f}{len(full):9}{spent[0]:11.4f}{spent[len(spent) // 2]:8.4f}"
+        f"{kind:8}{workers:8}{phase:7.1f}{skew:6.1f}{len(full):9}{shares[0]:8.4f}{spent[0]:8.4f}{spent[len(spent) // 2]:8.4f}"
         f"{refused:5}{fair:17.2f}",
         flush=True,
     )
