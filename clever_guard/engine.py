@@ -19,7 +19,7 @@ from clever_guard.events import (
     StoreChanged,
 )
 from clever_guard.parts.keys import fingerprint
-from clever_guard.quota.lease import Books, Trip
+from clever_guard.quota.books import Books, Trip
 from clever_guard.quota.store import Answer, Store
 from clever_guard.stores.fallback import Fallback
 

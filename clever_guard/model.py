@@ -148,7 +148,6 @@ class Claim:
     limit: int
     window: float
     reserve: int = 0
-    max_window: float | None = None
     label: str = ""
     """How the identity is shown: an account's name, or the digest's first 12 hex digits."""
 
@@ -178,10 +177,11 @@ class Hold:
 
 @dataclass(slots=True)
 class Permit:
-    """The right to send one attempt. ``lease`` belongs to the lease book; policies only pass it back."""
+    """The right to send one attempt. ``lease`` and ``book`` are the lease books' own; policies only pass them back."""
 
     claim: Claim
-    lease: Any = field(repr=False)
+    lease: Any = field(default=None, repr=False)
+    book: Any = field(default=None, repr=False)
     settled: bool = False
 
 
@@ -201,7 +201,6 @@ class Receipt:
     refused: bool = False
     sent_at: float = 0.0
     received_at: float = 0.0
-    wall: float = 0.0
     readings: tuple[Reading, ...] = ()
     retry_after: float | None = None
 

@@ -16,7 +16,7 @@ from clever_guard.drivers.trips import OnTrip, Trips
 from clever_guard.events import AttemptFinished, CallFinished, Event, Waited
 from clever_guard.flow import Discard, Effect, Emit, Flow, Proceed, Reserve, Send, Settle, Wait
 from clever_guard.model import Hold, Outcome, Permit, Reply, Request, Ticket
-from clever_guard.quota.lease import Books
+from clever_guard.quota.books import Books
 from clever_guard.quota.store import Store
 
 
@@ -158,7 +158,7 @@ class SyncDriver:
     def _reserve(self, effect: Reserve) -> Permit | Hold:
         answer = self._trips.reserve(effect.claim, effect.ticket)
         if self._shadow and isinstance(answer, Hold):
-            return Permit(effect.claim, None, settled=True)
+            return Permit(effect.claim, settled=True)
         return answer
 
 

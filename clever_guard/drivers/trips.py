@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from clever_guard.errors import GuardError, StoreUnavailable
 from clever_guard.model import Claim, Hold, Permit, Ticket
-from clever_guard.quota.lease import Books, Trip
+from clever_guard.quota.books import Books, Trip
 from clever_guard.quota.store import Answer, Store
 
 OnTrip = Callable[[Trip, list[Answer] | None, float], None]

@@ -23,6 +23,8 @@ def _follow_clock_back(ledger: Ledger, now: int, terms: Terms) -> None:
     ledger.hi = max(0, ledger.hi - step)
     ledger.pause = max(0, ledger.pause - step)
     ledger.awaited = max(0, ledger.awaited - step)
+    ledger.opened = max(0, ledger.opened - step)
+    ledger.changed = max(0, ledger.changed - step)
     ledger.struck = ledger.seen = ledger.scout = 0
     ledger.adopted = ledger.last = now
     ledger.since = now + terms.ttl

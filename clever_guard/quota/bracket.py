@@ -7,7 +7,9 @@ from clever_guard.quota.store import Sight
 
 EARLY = 2_000
 """How much earlier than sent + Reset - Date a window can end: a second each for the rounding of Reset and of Date."""
-MAX_SLACK = 2_000
+TICK = 1_000
+"""Dates are whole seconds."""
+ROUNDING = 2_000
 """Contradictions of more than this are no rounding: a clock was set."""
 
 
@@ -33,6 +35,18 @@ def carry(ledger: Ledger, lo: int, hi: int, sight: Sight) -> None:
         ledger.lo = min(ledger.hi, max(lo, sight.sent))
 
 
+def doubt_dates(ledger: Ledger, sight: Sight) -> None:
+    """Sent + Reset - Date of one window differ by a second at most, or its Dates come from clocks that disagree.
+
+    By how much they disagree ``margin`` grows, and ``hi``, which such answers gave, with it.
+    """
+    excess = sight.low - min(ledger.hi - ledger.margin, sight.high) - TICK
+    if 0 < excess <= ROUNDING:
+        grown = max(ledger.margin, LATE + excess)
+        ledger.hi += grown - ledger.margin
+        ledger.margin = grown
+
+
 def narrow(ledger: Ledger, lo: int, hi: int, sight: Sight) -> None:
     """The bracket that agrees with both; where they contradict each other, the newest answer's own."""
     low, high = _bounds(ledger, sight)
@@ -40,6 +54,6 @@ def narrow(ledger: Ledger, lo: int, hi: int, sight: Sight) -> None:
     if gap <= 0:
         ledger.lo, ledger.hi = max(lo, low), min(hi, high)
         return
-    if gap <= MAX_SLACK:
+    if gap <= ROUNDING:
         ledger.margin = max(ledger.margin, min(LATE + gap, 10 * LATE))
     trust_only(ledger, sight)

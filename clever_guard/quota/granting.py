@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from clever_guard.quota.ledger import Ledger, Offer, drawers, unexplained, wait
+from clever_guard.quota.ledger import Ledger, Offer, drawers, strangers, unexplained, wait
 from clever_guard.quota.pace import offer_paced, take_paced
 from clever_guard.quota.store import Draw, Terms
 
 SCOUT_PATIENCE = 2_000
 """A scout that has not been reported by then is taken for lost, and another may go."""
+STEADY = 10
+"""For so many windows after a change of the limit no probe is kept."""
 NARROW = 8
 """A bracket of this width needs no probe."""
 
@@ -16,6 +18,13 @@ def count_drawer(ledger: Ledger, draw: Draw) -> None:
     """A book that did not draw since this window was adopted is one more that shares it."""
     if draw.previous < ledger.adopted or draw.previous == 0:
         ledger.drawers[0] += 1
+
+
+def recall(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> None:
+    """A ledger that knows nothing believes a book that was told of a spent window before the store lost its data."""
+    if now < draw.end <= now + 2 * terms.window:
+        ledger.hi = draw.end
+        ledger.r_min = 0
 
 
 def offer(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
@@ -36,45 +45,56 @@ def _offer_sure(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
     floor = draw.reserve * (ledger.hi - now) // terms.window + _expected(ledger, terms)
     if available <= floor:
         return _offer_floored(ledger, now, terms, draw)
-    probing = floor == 0 and _worth_probing(ledger, terms)
+    probing = floor == 0 and _worth_probing(ledger, now, terms)
     if probing and available == 1:
         return _offer_probe(ledger, now)
     spare = available - floor - probing - _kept_for_absent(ledger, now, draw)
     if spare <= 0:
         return wait(min(ledger.hi - now, terms.ttl // 8), 0)
-    return Offer(min(draw.want, _portion(ledger, spare, draw)))
+    return Offer(min(draw.want, _portion(ledger, now, spare, draw)))
 
 
 def _share(ledger: Ledger) -> int:
-    return ledger.limit // drawers(ledger)
+    return -(-ledger.limit // drawers(ledger))
+
+
+def _still_to_come(ledger: Ledger, now: int) -> int:
+    """While a window is young, those who drew in the last one and not yet in this."""
+    return max(0, ledger.drawers[1] - ledger.drawers[0]) if now < ledger.awaited else 0
 
 
 def _kept_for_absent(ledger: Ledger, now: int, draw: Draw) -> int:
-    """While a window is young, who comes again leaves the shares of those who drew in the last one and are still to come."""
-    if draw.previous < ledger.adopted or now >= ledger.awaited:
-        return 0
-    return max(0, ledger.drawers[1] - ledger.drawers[0]) * _share(ledger)
+    """Who comes again leaves the shares of those who are still to come."""
+    return 0 if _is_first(ledger, draw) else _still_to_come(ledger, now) * _share(ledger)
+
+
+def _is_first(ledger: Ledger, draw: Draw) -> bool:
+    return draw.previous < ledger.adopted
 
 
 def _offer_floored(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
     """What is left is kept for others. The floor falls by a permit in so many ms; each waiter should find one."""
-    falls = terms.window // max(1, draw.reserve + ledger.stranger)
+    falls = terms.window // max(1, draw.reserve + strangers(ledger))
     return wait(min(ledger.hi - now, terms.ttl, max(terms.ttl // 8, falls * drawers(ledger))), 0)
 
 
-def _portion(ledger: Ledger, spare: int, draw: Draw) -> int:
+def _portion(ledger: Ledger, now: int, spare: int, draw: Draw) -> int:
     """What one book may take of ``spare``: a fair share of the window at its first draw, then smaller ones.
 
     Sharing only what is left (``spare // drawers``) would shrink geometrically and end every window in leases of one.
     """
-    share = _share(ledger)
-    if draw.previous >= ledger.adopted:
-        share //= 4
-    return min(spare, max(1, spare // drawers(ledger), share))
+    if _is_first(ledger, draw):
+        return max(1, min(_share(ledger), spare // (1 + _still_to_come(ledger, now))))
+    return min(spare, max(1, spare // drawers(ledger), _share(ledger) // 4))
 
 
-def _worth_probing(ledger: Ledger, terms: Terms) -> bool:
-    """A probe may slip into the next window, so it costs half a permit: worth it while more time than that is at stake."""
+def _worth_probing(ledger: Ledger, now: int, terms: Terms) -> bool:
+    """A probe may slip into the next window, so it costs half a permit: worth it while more time than that is at stake.
+
+    Where the limit was changed of late it may be lowered again, and the probe would be the request that is refused.
+    """
+    if ledger.changed and now - ledger.changed < STEADY * terms.window:
+        return False
     return ledger.hi - ledger.lo > max(NARROW, terms.window // (4 * ledger.limit))
 
 
@@ -146,7 +166,8 @@ def take(ledger: Ledger, now: int, terms: Terms, granted: Offer) -> None:
 
 def _expected(ledger: Ledger, terms: Terms) -> int:
     """What a stranger takes that the newest Remaining does not show: no more than it usually does, and evenly."""
-    if not ledger.stranger:
+    usual = strangers(ledger)
+    if not usual:
         return 0
-    unseen = ledger.stranger * max(0, min(terms.window, ledger.hi - ledger.heard)) // terms.window
-    return max(1, min(unseen, ledger.stranger - unexplained(ledger)))
+    unseen = usual * max(0, min(terms.window, ledger.hi - ledger.heard)) // terms.window
+    return max(1, min(unseen, usual - unexplained(ledger)))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from clever_guard.quota.bracket import MAX_SLACK, carry, narrow, trust_only
-from clever_guard.quota.ledger import LATE, Ledger, unexplained
+from clever_guard.quota.bracket import carry, doubt_dates, narrow, trust_only
+from clever_guard.quota.ledger import EIGHTHS, LATE, Ledger, unexplained
 from clever_guard.quota.store import Report, Sight, Terms
 
 SAME_RESET = 1_500
 """Two Reset numbers closer than this name the same window: servers round to whole seconds, either way."""
 DRIFT = 60_000
 """One millisecond of drift is allowed for each so many."""
-EARLY_SPARE = 8
-"""Milliseconds more than twice what a carried bracket was early by."""
+SOONER = 8
+"""Milliseconds besides two flights by which an answer must come too soon for a window opened by its first request."""
 
 
 def hear(ledger: Ledger, now: int, terms: Terms, report: Report, sight: Sight) -> None:
@@ -27,15 +27,16 @@ def hear(ledger: Ledger, now: int, terms: Terms, report: Report, sight: Sight) -
         if sight.sent >= ledger.hi and sight.remaining > ledger.r_min:
             _hear_anew(ledger, now, terms, sight)
         else:
-            _hear_same(ledger, terms, sight)
+            _hear_same(ledger, now, terms, sight)
     elif ahead > 0 and sight.received >= ledger.hi - half:
         _hear_next(ledger, now, terms, sight)
     elif report.stamp > ledger.adopted:
         _hear_anew(ledger, now, terms, sight)
 
 
-def _hear_same(ledger: Ledger, terms: Terms, sight: Sight) -> None:
-    ledger.limit = terms.limit if terms.solo else sight.limit
+def _hear_same(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
+    _hear_limit(ledger, now, terms, sight)
+    ledger.opened = min(ledger.opened, sight.received)
     if sight.remaining <= ledger.r_min:
         ledger.r_min = sight.remaining
         ledger.heard = max(ledger.heard, sight.sent)
@@ -44,17 +45,16 @@ def _hear_same(ledger: Ledger, terms: Terms, sight: Sight) -> None:
     elif ledger.stride:
         carry(ledger, ledger.lo, ledger.hi, sight)
     else:
+        doubt_dates(ledger, sight)
         narrow(ledger, ledger.lo, ledger.hi, sight)
 
 
 def _learn_we_were_early(ledger: Ledger, sight: Sight) -> None:
     """The old window answered a request sent after ``hi``: this answer alone says when it ends.
 
-    A server whose own numbers were too early (a Date of another tick) widens ``margin``; a bracket that was carried
-    too early (windows that open with the first request) widens ``slack``. A clock that was set does neither.
+    A server whose own numbers were too early (a Date of another tick) widens ``margin``.
     """
-    if ledger.lo and sight.sent - ledger.hi <= MAX_SLACK:
-        ledger.slack = min(MAX_SLACK, max(ledger.slack, 2 * (sight.sent - ledger.hi) + EARLY_SPARE))
+    ledger.fixed = 0
     late = sight.sent - sight.high
     if late > 0:
         ledger.margin = max(ledger.margin, min(2 * late + LATE, 10 * LATE))
@@ -67,8 +67,9 @@ def _hear_next(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
     _remember_stranger(ledger)
     exact = ahead % terms.window == 0 or ahead == ledger.stride
     doubt = ahead // DRIFT + 1 + (0 if exact else LATE)
+    _learn_whether_fixed(ledger, ahead, terms, sight)
     lo = min(ledger.lo, sight.received) + ahead - doubt
-    hi = min(ledger.hi, sight.received) + ahead + doubt + ledger.slack
+    hi = (min(ledger.hi, sight.received) if ledger.fixed else sight.received) + ahead + doubt
     known = ledger.lo > 0
     ledger.awaited = max(now, min(ledger.hi, now + terms.window // 2)) + terms.ttl
     ledger.stride = ahead
@@ -79,6 +80,16 @@ def _hear_next(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
         carry(ledger, lo, hi, sight)
     else:
         narrow(ledger, lo, hi, sight)
+
+
+def _learn_whether_fixed(ledger: Ledger, ahead: int, terms: Terms, sight: Sight) -> None:
+    """A window that its first request opens lasts a whole one from there: an earlier answer of the next tells the clock's.
+
+    Until then each window is taken to have been opened by the answer that told of it: late by a round trip, never early.
+    """
+    soon = ledger.opened + ahead - 2 * ledger.flight - SOONER
+    if ledger.opened and ahead == terms.window and sight.received < soon:
+        ledger.fixed = 1
 
 
 def _hear_anew(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
@@ -104,15 +115,26 @@ def _begin_within(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
 def _adopt(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
     ledger.pace = 0
     ledger.spent = sight.answers
+    _hear_limit(ledger, now, terms, sight)
     ledger.reset = sight.reset
-    ledger.limit = terms.limit if terms.solo else sight.limit
     ledger.r_min = min(sight.remaining, max(0, ledger.limit - sight.answers) if terms.solo else ledger.limit)
     ledger.heard = sight.sent
-    ledger.adopted = now
+    ledger.opened = sight.received
+    ledger.adopted = ledger.last = now + 1  # later than the stamp of any draw before it, in the same millisecond too
     ledger.appointed = 0
     ledger.drawers = [0, ledger.drawers[0]]
 
 
+def _hear_limit(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
+    """The server's, but a worker that is cut off keeps to its share."""
+    if terms.solo:
+        ledger.limit = terms.limit
+        return
+    if ledger.reset and sight.limit != ledger.limit:
+        ledger.changed = now
+    ledger.limit = sight.limit
+
+
 def _remember_stranger(ledger: Ledger) -> None:
     """Up at once, down by a quarter a window."""
-    ledger.stranger = max(unexplained(ledger), ledger.stranger * 3 // 4)
+    ledger.stranger = max(EIGHTHS * unexplained(ledger), ledger.stranger * 3 // 4)

@@ -30,6 +30,8 @@ from clever_guard.quota.store import Terms, View
 LATE = 1_000
 """How much later than received + Reset - Date a window can end, by rounding; learned upward when a server does worse."""
 
+EIGHTHS = 8
+
 
 @dataclass(slots=True)
 class Ledger:
@@ -72,9 +74,13 @@ class Ledger:
     """Until then those who drew in the last window may still come for their share of this one."""
     stride: int = 0
     """Difference of the last two Reset numbers."""
+    opened: int = 0
+    """The earliest receipt of an answer of this window."""
+    fixed: int = 0
+    """1: windows are known to open by the clock, not with the first request."""
+    changed: int = 0
+    """When the server last named another limit than before."""
     margin: int = LATE
-    slack: int = 0
-    """How early a carried bracket has proved to be; never lowered."""
     pause: int = 0
     """Nothing is granted before this: a refusal said so that told no window."""
     struck: int = 0
@@ -85,7 +91,7 @@ class Ledger:
     spent: int = 0
     """Permits reported as answered in this window, or given up in it."""
     stranger: int = 0
-    """What others than this fleet take of a window, as far as the last windows showed."""
+    """Eighths of a permit that others than this fleet take of a window, as far as the last windows showed."""
     answered: int = 0
     refused: int = 0
 
@@ -143,6 +149,11 @@ def drawers(ledger: Ledger) -> int:
 def unexplained(ledger: Ledger) -> int:
     """What was taken of this window and is neither reported by us nor out."""
     return max(0, ledger.limit - ledger.r_min - ledger.spent - sum(ledger.out))
+
+
+def strangers(ledger: Ledger) -> int:
+    """What others take of a window, in permits."""
+    return -(-ledger.stranger // EIGHTHS)
 
 
 def rejuvenate(ledger: Ledger) -> None:

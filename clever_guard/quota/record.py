@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from clever_guard.quota.ageing import regress, tick
-from clever_guard.quota.granting import count_drawer, offer, take
+from clever_guard.quota.granting import count_drawer, offer, recall, take
 from clever_guard.quota.hearing import hear
 from clever_guard.quota.ledger import Ledger, Offer, birth, clone, view
 from clever_guard.quota.settling import hear_nothing, refuse, settle
@@ -40,6 +40,7 @@ def transition(record: Record, now: int, command: Command) -> tuple[Record, Answ
     now = _tick(after, now, command)
     for report in command.reports:
         _report(after, now, command, report)
+    now = max([now, *(ledger.last for ledger in after.ledgers.values())])
     names = after.routes.get(command.route, ("",))
     granted = _draw(after, now, command.terms, names, command.draw) if command.draw else Offer(0)
     views = tuple(view(after.ledgers[name], name) for name in names if name in after.ledgers)
@@ -93,7 +94,7 @@ def _settle(ledger: Ledger, now: int, terms: Terms, report: Report, name: str) -
     """Answers that named another bucket did not spend from this one: their permits go back."""
     answered = sum(sight.answers for sight in report.sights if sight.bucket == name)
     back = report.unsent + max(0, report.answered - answered)
-    settle(ledger, now, terms, report.stamp, answered, back)
+    settle(ledger, now, terms, report.stamp, answered, report.refused, back)
     if answered or not report.sights:
         refuse(ledger, now, terms, report)
     hear_nothing(ledger, now, terms, report)
@@ -120,6 +121,7 @@ def _draw(record: Record, now: int, terms: Terms, names: tuple[str, ...], draw: 
     for name in names:
         if name not in record.ledgers:
             record.ledgers[name] = birth(now, terms)
+            recall(record.ledgers[name], now, terms, draw)
         count_drawer(record.ledgers[name], draw)
     offers = [offer(record.ledgers[name], now, terms, draw) for name in names]
     merged = _merge(offers)

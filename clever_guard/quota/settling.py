@@ -7,8 +7,8 @@ from clever_guard.quota.pace import own_window
 from clever_guard.quota.store import Report, Terms
 
 
-def settle(ledger: Ledger, now: int, terms: Terms, stamp: int, answered: int, back: int) -> None:
-    """Permits of the grant ``stamp`` leave ``outstanding``: ``answered`` with a reading, ``back`` unsent."""
+def settle(ledger: Ledger, now: int, terms: Terms, stamp: int, answered: int, refused: int, back: int) -> None:
+    """Permits of the grant ``stamp`` leave ``outstanding``: ``answered`` with a reading (``refused`` of them), ``back`` unsent."""
     if stamp and stamp == ledger.scout:
         ledger.scout = 0
         ledger.flight = (ledger.flight + min(terms.ttl, max(0, now - stamp))) // 2
@@ -22,7 +22,7 @@ def settle(ledger: Ledger, now: int, terms: Terms, stamp: int, answered: int, ba
     if terms.solo:
         ledger.r_min = max(0, ledger.r_min - answered)
     ledger.answered += answered
-    ledger.spent += answered
+    ledger.spent += max(0, answered - refused)
 
 
 def _lengthen_slots(ledger: Ledger, age: int, terms: Terms) -> None:

@@ -71,11 +71,15 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """A wish for ``want`` permits. ``previous`` is the stamp of this book's last draw: it makes counting drawers O(1)."""
+    """A wish for ``want`` permits. ``previous`` is the stamp of this book's last draw: it makes counting drawers O(1).
+
+    ``end`` is when the window ends that this book was last told is spent: a store that lost its data need not ask the server.
+    """
 
     want: int
     previous: int = 0
     reserve: int = 0
+    end: int = 0
 
 
 @dataclass(frozen=True, slots=True)

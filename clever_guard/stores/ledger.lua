@@ -8,12 +8,12 @@
 -- up to 15 digits (tonumber takes 0x10, inf and nan), divided with math.floor.
 
 local SCOUT_PATIENCE, SAME_RESET, EARLY, LATE = 2000, 1500, 2000, 1000
-local NARROW, MAX_SLACK, DRIFT = 8, 2000, 60000
+local NARROW, STEADY, SOONER, ROUNDING, TICK, DRIFT, EIGHTHS = 8, 10, 8, 2000, 1000, 60000, 8
 local MAX_ROUTES, MAX_NAMES, KEEP = 16, 4, 10
 local FIELDS = {
   'limit', 'last', 'slot', 'since', 'r_min', 'reset', 'lo', 'hi', 'out1', 'out2', 'out3', 'gone', 'gone_at', 'drawers1',
-  'drawers2', 'adopted', 'heard', 'seen', 'scout', 'flight', 'drawn', 'appointed', 'awaited', 'stride', 'margin', 'slack', 'pause', 'struck',
-  'strikes', 'pace', 'spent', 'stranger', 'answered', 'refused',
+  'drawers2', 'adopted', 'heard', 'seen', 'scout', 'flight', 'drawn', 'appointed', 'awaited', 'stride', 'opened', 'fixed',
+  'changed', 'margin', 'pause', 'struck', 'strikes', 'pace', 'spent', 'stranger', 'answered', 'refused',
 }
 local floor, max, min = math.floor, math.max, math.min
 
@@ -102,7 +102,8 @@ local function rejuvenate(ledger) ledger.out1, ledger.out2, ledger.out3 = out(le
 local function follow_clock_back(ledger, now, terms)
   local step = ledger.last - now
   ledger.lo, ledger.hi, ledger.pause = max(0, ledger.lo - step), max(0, ledger.hi - step), max(0, ledger.pause - step)
-  ledger.awaited = max(0, ledger.awaited - step)
+  ledger.awaited, ledger.opened = max(0, ledger.awaited - step), max(0, ledger.opened - step)
+  ledger.changed = max(0, ledger.changed - step)
   ledger.struck, ledger.seen, ledger.scout = 0, 0, 0
   ledger.adopted, ledger.last, ledger.since = now, now, now + terms.ttl
   rejuvenate(ledger)
@@ -141,7 +142,7 @@ local function lengthen_slots(ledger, old, terms)
   end
 end
 
-local function settle(ledger, now, terms, stamp, answered, back)
+local function settle(ledger, now, terms, stamp, answered, refused, back)
   if stamp > 0 and stamp == ledger.scout then
     ledger.scout = 0
     ledger.flight = div(ledger.flight + min(terms.ttl, max(0, now - stamp)), 2)
@@ -155,7 +156,7 @@ local function settle(ledger, now, terms, stamp, answered, back)
     lengthen_slots(ledger, now - stamp, terms)
   end
   if terms.solo then ledger.r_min = max(0, ledger.r_min - answered) end
-  ledger.answered, ledger.spent = ledger.answered + answered, ledger.spent + answered
+  ledger.answered, ledger.spent = ledger.answered + answered, ledger.spent + max(0, answered - refused)
 end
 
 local function refuse(ledger, now, terms, report)
@@ -189,12 +190,23 @@ end
 
 local function unexplained(ledger) return max(0, ledger.limit - ledger.r_min - ledger.spent - out(ledger)) end
 
+local function strangers(ledger) return -div(-ledger.stranger, EIGHTHS) end
+
+local function hear_limit(ledger, now, terms, sight)
+  if terms.solo then
+    ledger.limit = terms.limit
+    return
+  end
+  if ledger.reset > 0 and sight.limit ~= ledger.limit then ledger.changed = now end
+  ledger.limit = sight.limit
+end
+
 local function adopt(ledger, now, terms, sight)
+  hear_limit(ledger, now, terms, sight)
   ledger.pace, ledger.spent, ledger.reset = 0, sight.answers, sight.reset
-  ledger.limit = terms.solo and terms.limit or sight.limit
   ledger.r_min = min(sight.remaining, terms.solo and max(0, ledger.limit - sight.answers) or ledger.limit)
-  ledger.heard = sight.sent
-  ledger.adopted, ledger.appointed = now, 0
+  ledger.heard, ledger.opened = sight.sent, sight.received
+  ledger.adopted, ledger.last, ledger.appointed = now + 1, now + 1, 0
   ledger.drawers1, ledger.drawers2 = 0, ledger.drawers1
 end
 
@@ -222,21 +234,28 @@ local function narrow(ledger, lo, hi, sight)
     ledger.lo, ledger.hi = max(lo, low), min(hi, high)
     return
   end
-  if gap <= MAX_SLACK then ledger.margin = max(ledger.margin, min(LATE + gap, 10 * LATE)) end
+  if gap <= ROUNDING then ledger.margin = max(ledger.margin, min(LATE + gap, 10 * LATE)) end
   trust_only(ledger, sight)
 end
 
-local function learn_we_were_early(ledger, sight)
-  if ledger.lo > 0 and sight.sent - ledger.hi <= MAX_SLACK then
-    ledger.slack = min(MAX_SLACK, max(ledger.slack, 2 * (sight.sent - ledger.hi) + NARROW))
+local function doubt_dates(ledger, sight)
+  local excess = sight.low - min(ledger.hi - ledger.margin, sight.high) - TICK
+  if excess > 0 and excess <= ROUNDING then
+    local grown = max(ledger.margin, LATE + excess)
+    ledger.hi, ledger.margin = ledger.hi + grown - ledger.margin, grown
   end
+end
+
+local function learn_we_were_early(ledger, sight)
+  ledger.fixed = 0
   local late = sight.sent - sight.high
   if late > 0 then ledger.margin = max(ledger.margin, min(2 * late + LATE, 10 * LATE)) end
   trust_only(ledger, sight)
 end
 
-local function hear_same(ledger, terms, sight)
-  ledger.limit = terms.solo and terms.limit or sight.limit
+local function hear_same(ledger, now, terms, sight)
+  hear_limit(ledger, now, terms, sight)
+  ledger.opened = min(ledger.opened, sight.received)
   if sight.remaining <= ledger.r_min then
     ledger.r_min, ledger.heard = sight.remaining, max(ledger.heard, sight.sent)
   end
@@ -245,17 +264,24 @@ local function hear_same(ledger, terms, sight)
   elseif ledger.stride > 0 then
     carry(ledger, ledger.lo, ledger.hi, sight)
   else
+    doubt_dates(ledger, sight)
     narrow(ledger, ledger.lo, ledger.hi, sight)
   end
 end
 
+local function learn_whether_fixed(ledger, ahead, terms, sight)
+  local soon = ledger.opened + ahead - 2 * ledger.flight - SOONER
+  if ledger.opened > 0 and ahead == terms.window and sight.received < soon then ledger.fixed = 1 end
+end
+
 local function hear_next(ledger, now, terms, sight)
   local ahead = sight.reset - ledger.reset
-  ledger.stranger = max(unexplained(ledger), div(ledger.stranger * 3, 4))
+  ledger.stranger = max(EIGHTHS * unexplained(ledger), div(ledger.stranger * 3, 4))
   local exact = ahead % terms.window == 0 or ahead == ledger.stride
   local doubt = div(ahead, DRIFT) + 1 + (exact and 0 or LATE)
+  learn_whether_fixed(ledger, ahead, terms, sight)
   local lo = min(ledger.lo, sight.received) + ahead - doubt
-  local hi = min(ledger.hi, sight.received) + ahead + doubt + ledger.slack
+  local hi = (ledger.fixed == 1 and min(ledger.hi, sight.received) or sight.received) + ahead + doubt
   local known = ledger.lo > 0
   ledger.awaited = max(now, min(ledger.hi, now + div(terms.window, 2))) + terms.ttl
   ledger.stride = ahead
@@ -296,7 +322,7 @@ local function hear(ledger, now, terms, report, sight)
     if sight.sent >= ledger.hi and sight.remaining > ledger.r_min then
       hear_anew(ledger, now, terms, sight)
     else
-      hear_same(ledger, terms, sight)
+      hear_same(ledger, now, terms, sight)
     end
   elseif ahead > 0 and sight.received >= ledger.hi - half then
     hear_next(ledger, now, terms, sight)
@@ -336,22 +362,38 @@ local function offer_spent(ledger, now, terms)
 end
 
 local function expected(ledger, terms)
-  if ledger.stranger == 0 then return 0 end
-  local unseen = div(ledger.stranger * max(0, min(terms.window, ledger.hi - ledger.heard)), terms.window)
-  return max(1, min(unseen, ledger.stranger - unexplained(ledger)))
+  local usual = strangers(ledger)
+  if usual == 0 then return 0 end
+  local unseen = div(usual * max(0, min(terms.window, ledger.hi - ledger.heard)), terms.window)
+  return max(1, min(unseen, usual - unexplained(ledger)))
 end
 
-local function share_of(ledger) return div(ledger.limit, drawers(ledger)) end
+local function share_of(ledger) return -div(-ledger.limit, drawers(ledger)) end
 
-local function kept_for_absent(ledger, now, terms, draw)
-  if draw.previous < ledger.adopted or now >= ledger.awaited then return 0 end
-  return max(0, ledger.drawers2 - ledger.drawers1) * share_of(ledger)
+local function is_first(ledger, draw) return draw.previous < ledger.adopted end
+
+local function still_to_come(ledger, now)
+  return now < ledger.awaited and max(0, ledger.drawers2 - ledger.drawers1) or 0
 end
 
-local function portion(ledger, spare, draw)
-  local share = share_of(ledger)
-  if draw.previous >= ledger.adopted then share = div(share, 4) end
-  return min(spare, max(1, div(spare, drawers(ledger)), share))
+local function kept_for_absent(ledger, now, draw)
+  return is_first(ledger, draw) and 0 or still_to_come(ledger, now) * share_of(ledger)
+end
+
+local function portion(ledger, now, spare, draw)
+  if is_first(ledger, draw) then
+    return max(1, min(share_of(ledger), div(spare, 1 + still_to_come(ledger, now))))
+  end
+  return min(spare, max(1, div(spare, drawers(ledger)), div(share_of(ledger), 4)))
+end
+
+local function worth_probing(ledger, now, terms)
+  if ledger.changed > 0 and now - ledger.changed < STEADY * terms.window then return false end
+  return ledger.hi - ledger.lo > max(NARROW, div(terms.window, 4 * ledger.limit))
+end
+
+local function recall(ledger, now, terms, draw)
+  if now < draw['end'] and draw['end'] <= now + 2 * terms.window then ledger.hi, ledger.r_min = draw['end'], 0 end
 end
 
 local function offer_sure(ledger, now, terms, draw)
@@ -359,18 +401,18 @@ local function offer_sure(ledger, now, terms, draw)
   if available <= 0 then return offer_spent(ledger, now, terms) end
   local kept = div(draw.reserve * (ledger.hi - now), terms.window) + expected(ledger, terms)
   if available <= kept then
-    local falls = div(terms.window, max(1, draw.reserve + ledger.stranger))
+    local falls = div(terms.window, max(1, draw.reserve + strangers(ledger)))
     return wait(min(ledger.hi - now, terms.ttl, max(div(terms.ttl, 8), falls * drawers(ledger))), 0)
   end
-  local probing = kept == 0 and ledger.hi - ledger.lo > max(NARROW, div(terms.window, 4 * ledger.limit))
+  local probing = kept == 0 and worth_probing(ledger, now, terms)
   if probing and available == 1 then
     local due = div(ledger.lo + ledger.hi, 2)
     if now >= due then return { count = 1, kind = 'probe', hold = 0, at_least = 0 } end
     return until_over(ledger, now, due)
   end
-  local spare = available - kept - (probing and 1 or 0) - kept_for_absent(ledger, now, terms, draw)
+  local spare = available - kept - (probing and 1 or 0) - kept_for_absent(ledger, now, draw)
   if spare <= 0 then return wait(min(ledger.hi - now, div(terms.ttl, 8)), 0) end
-  return { count = min(draw.want, portion(ledger, spare, draw)), kind = 'lease', hold = 0, at_least = 0 }
+  return { count = min(draw.want, portion(ledger, now, spare, draw)), kind = 'lease', hold = 0, at_least = 0 }
 end
 
 local function doubted(ledger)
@@ -447,7 +489,8 @@ local function settle_bucket(ledger, now, terms, report, name)
   for _, sight in ipairs(report.sights) do
     if sight.bucket == name then answered = answered + sight.answers end
   end
-  settle(ledger, now, terms, report.stamp, answered, report.unsent + max(0, report.answered - answered))
+  local back = report.unsent + max(0, report.answered - answered)
+  settle(ledger, now, terms, report.stamp, answered, report.refused, back)
   if answered > 0 or #report.sights == 0 then refuse(ledger, now, terms, report) end
   hear_nothing(ledger, now, terms, report)
 end
@@ -505,7 +548,10 @@ end
 local function draw(ledgers, now, terms, names, wish)
   local offers = {}
   for n, name in ipairs(names) do
-    ledgers[name] = ledgers[name] or birth(now, terms)
+    if not ledgers[name] then
+      ledgers[name] = birth(now, terms)
+      recall(ledgers[name], now, terms, wish)
+    end
     local ledger = ledgers[name]
     if wish.previous < ledger.adopted or wish.previous == 0 then ledger.drawers1 = ledger.drawers1 + 1 end
   end
@@ -548,7 +594,7 @@ end
 local function read_command()
   local command = { route = word(), reports = {} }
   command.terms = { limit = number(), window = number(), ttl = number(), solo = word() == '1' }
-  if word() == '1' then command.draw = { want = number(), previous = number(), reserve = number() } end
+  if word() == '1' then command.draw = { want = number(), previous = number(), reserve = number(), ['end'] = number() } end
   for n = 1, number() do command.reports[n] = read_report() end
   return command
 end
@@ -584,6 +630,7 @@ for _, report in ipairs(command.reports) do
   for _ in pairs(routes) do count = count + 1 end
   hear_report(routes, ledgers, now, command, report, count)
 end
+for _, ledger in pairs(ledgers) do now = max(now, ledger.last) end
 local names = routes[command.route] or { '' }
 local granted = { count = 0, kind = 'lease', hold = 0, at_least = 0 }
 if command.draw then granted = draw(ledgers, now, command.terms, names, command.draw) end

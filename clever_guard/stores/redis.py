@@ -148,7 +148,7 @@ def arguments(command: Command) -> list[str]:
 
 
 def _draw(draw: Draw | None) -> list[str]:
-    return ["0"] if draw is None else ["1", str(draw.want), str(draw.previous), str(draw.reserve)]
+    return ["0"] if draw is None else ["1", str(draw.want), str(draw.previous), str(draw.reserve), str(draw.end)]
 
 
 def _report(report: Report) -> list[str]:

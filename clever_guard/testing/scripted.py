@@ -120,7 +120,7 @@ class Stage:
             raise answer
         if answer is not None:
             return answer
-        permit = Permit(reserve.claim, None)
+        permit = Permit(reserve.claim)
         self.notes.granted.append(permit)
         return permit
 

@@ -16,7 +16,7 @@ from clever_guard.flow import Discard, Emit, Flow, Reserve, Send, Settle, Wait, 
 from clever_guard.model import UNSENT, Claim, Failure, Hold, Outcome, Permit, Receipt, Reply, Request, Ticket
 from clever_guard.policies.quota import Quota
 from clever_guard.policies.retry import Retry
-from clever_guard.quota.lease import Books, Trip
+from clever_guard.quota.books import Books, Trip
 from clever_guard.quota.store import Answer, Command
 from clever_guard.stores import MemoryStore
 

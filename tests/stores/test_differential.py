@@ -69,10 +69,14 @@ class Machine(RuleBasedStateMachine):
     def terms_are(self, limit: int, window: int, solo: bool) -> None:
         self.terms = Terms(limit, window, 1_000, solo and limit > 1)
 
-    @rule(step=steps, want=st.integers(1, 60), reserve=st.sampled_from([0, 0, 0, 1, 30]), route=st.sampled_from(ROUTES))
-    def draw(self, step: int, want: int, reserve: int, route: str) -> None:
+    @rule(
+        step=steps, want=st.integers(1, 60), reserve=st.sampled_from([0, 0, 0, 1, 30]), route=st.sampled_from(ROUTES),
+        left=st.sampled_from([None, None, -10, 700, 1_999, 200_000]),
+    )  # fmt: skip
+    def draw(self, step: int, want: int, reserve: int, route: str, left: int | None) -> None:
         previous = self.grants[-1].now if self.grants and want % 2 else 0
-        self.send(step, Command("id", route, self.terms, (), Draw(want, previous, reserve)))
+        end = 0 if left is None else self.now + step + left
+        self.send(step, Command("id", route, self.terms, (), Draw(want, previous, reserve, end)))
 
     @rule(
         step=steps, data=st.data(), which=st.integers(0, 5), answered=amounts, refused=st.integers(0, 1), unsent=amounts,
@@ -161,12 +165,15 @@ class Machine(RuleBasedStateMachine):
             reached["pause"] += ledger.pause > self.now
             reached["stranger"] += ledger.stranger > 0
             reached["appointed"] += ledger.appointed
+            reached["fixed"] += ledger.fixed
+            reached["changed"] += ledger.changed > 0
+            reached["recalled"] += old is None and ledger.hi > 0 and not (ledger.reset or ledger.pace)
             if old is not None:
                 reached["aged"] += ledger.gone != old.gone
                 reached["slower"] += ledger.slot > old.slot
                 reached["next"] += ledger.stride > 0 and ledger.adopted != old.adopted
                 reached["anew"] += ledger.stride == 0 < old.stride
-                reached["slack"] += ledger.slack > old.slack
+                reached["loosed"] += ledger.fixed < old.fixed
                 reached["margin"] += ledger.margin > old.margin
 
     @invariant()
@@ -222,7 +229,10 @@ def test_every_store_answers_like_the_pure_ledger(redis_url: str) -> None:
         "slower",
         "next",
         "anew",
-        "slack",
+        "fixed",
+        "changed",
+        "recalled",
+        "loosed",
         "margin",
     ]
     missed = [name for name in rare if not reached[name]]

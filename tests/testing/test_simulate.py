@@ -47,9 +47,9 @@ def test_a_thousand_workers_share_a_budget() -> None:
 
 def test_the_judge_condemns_a_fleet_that_does_not_share(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each worker a ledger of its own, and all of them told a limit that the server does not have."""
-    import clever_guard.quota.lease as lease
+    import clever_guard.quota.books as books
 
-    monkeypatch.setattr(lease, "Terms", lambda limit, window, ttl, solo: Terms(10 * limit, window, ttl, solo))
+    monkeypatch.setattr(books, "Terms", lambda limit, window, ttl, solo: Terms(10 * limit, window, ttl, solo))
     monkeypatch.setattr("clever_guard.quota.record.hear", lambda *anything: None)
     monkeypatch.setattr(World, "execute", _each_its_own)
     assert run_one("base", 3).refused > 50

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from clever_guard.flow import Emit, Flow, Reserve, Send, Settle, Wait, fold
 from clever_guard.model import Failure, Hold, Outcome, Permit, Reply, Request
-from clever_guard.quota.lease import Books, Trip
+from clever_guard.quota.books import Books, Trip
 from clever_guard.testing.simulate.server import EPOCH, Headers
 
 if TYPE_CHECKING:

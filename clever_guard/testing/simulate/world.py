@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from clever_guard.flow import Flow
 from clever_guard.model import Request
 from clever_guard.policies.quota import Quota
-from clever_guard.quota.lease import Trip
+from clever_guard.quota.books import Trip
 from clever_guard.quota.store import Answer
 from clever_guard.stores.memory import MemoryStore
 from clever_guard.testing.simulate.loop import Loop

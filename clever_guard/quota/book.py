@@ -1,0 +1,211 @@
+"""One queue for one budget: the lease in hand, who waits for it, and when to ask the store again.
+
+    Lease   the permits in hand (lease.py)
+    Book    one (identity, route, reserve); knows nothing of locks, other books and journeys
+    Books   all books of one guard, and what travels to the store (books.py)
+
+Times are seconds of the driver's monotonic clock; towards the store everything is integer milliseconds of the store's clock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from clever_guard.model import Claim, Hold, Permit, Receipt, Ticket
+from clever_guard.quota.lease import Lease, StoreClock, granted
+from clever_guard.quota.store import Answer, Draw, Report, Terms
+
+PATIENCE = 1.0
+"""A place in the queue is kept so long after its holder should have looked again."""
+QUEUE_GRACE = 0.1
+"""Those behind the head of the queue look again so much later, should the head have given up."""
+PROMISE = 0.25
+"""A woken caller has so long to fetch its permit before the promise is forgotten."""
+GROWTH = 8
+"""A lease that was gone at once is followed by a wish for so many times as much, at most."""
+
+Moves = Counter[tuple[str, str, str]]
+"""(label, bucket, op) -> permits; op: granted, used, returned, expired."""
+
+
+@dataclass(slots=True, eq=False)
+class Book:
+    """``moves`` is shared with the other books of the guard."""
+
+    claim: Claim
+    terms: Terms
+    moves: Moves
+    lease: Lease | None = None
+    want: int = 1
+    previous: int = 0
+    """Stamp of the last draw."""
+    end: int = 0
+    """When the window ends that is spent, in store milliseconds; 0 while there was something to draw."""
+    drawing: bool = False
+    ask_at: float = 0.0
+    """Not before this is the store asked again."""
+    certain: float = 0.0
+    """Until when it is certain that no permit is to be had."""
+    clock: StoreClock = field(default_factory=StoreClock)
+    waiting: dict[Ticket, float] = field(default_factory=dict)
+    """Who waits, in order of arrival, and when each should have looked again."""
+    promised: dict[Ticket, float] = field(default_factory=dict)
+    """Who was woken and has not come yet."""
+    unsaid: dict[Lease, None] = field(default_factory=dict)
+    """Leases with something to report."""
+    bucket: str = ""
+    used: float = 0.0
+
+    @property
+    def idle(self) -> bool:
+        return not (self.lease or self.drawing or self.waiting or self.promised or self.unsaid)
+
+    # -- callers -------------------------------------------------------------------------------------------------------
+
+    def may_draw(self, now: float) -> bool:
+        """One draw at a time, not before the store's hold is over."""
+        return self.lease is None and not self.drawing and now >= self.ask_at
+
+    def may_take(self, ticket: Ticket | None, now: float) -> bool:
+        """In order of arrival: who was woken comes first, a newcomer only where permits are left over."""
+        if self.lease is None:
+            return False
+        if ticket is not None and ticket in self.promised:
+            return True
+        for other, until in list(self.promised.items()):
+            if until < now:
+                del self.promised[other]
+        return self.lease.left > len(self.promised)
+
+    def hand_out(self, ticket: Ticket | None, now: float, ttl: float) -> Permit:
+        lease = self.lease
+        assert lease is not None
+        if ticket is not None:
+            self.waiting.pop(ticket, None)
+            self.promised.pop(ticket, None)
+        lease.take()
+        if lease.left == 0:
+            self.lease = None
+            lasted = 1 - (lease.expires - now) / ttl
+            times = GROWTH if lasted < 1 / GROWTH else max(2, int(1 / lasted))
+            self.want = min(self.terms.limit, max(self.want, times * lease.granted))
+        return Permit(self.claim, lease, self)
+
+    def queue(self, ticket: Ticket | None, now: float) -> Hold:
+        if ticket is None:
+            ticket = Ticket()
+        ticket.woken = False
+        self.promised.pop(ticket, None)
+        self.waiting[ticket] = now + PATIENCE
+        head = self._head(now) is ticket and not self.drawing
+        wait = max(0.0, self.ask_at - now) + (0.0 if head else QUEUE_GRACE)
+        self.waiting[ticket] = now + wait + PATIENCE
+        return Hold(wait, max(0.0, self.certain - now), ticket, self.bucket)
+
+    def _head(self, now: float) -> Ticket:
+        """The first who waits. Those who gave up (a deadline, an interruption) did not say so, and are dropped late."""
+        while True:
+            ticket, until = next(iter(self.waiting.items()))
+            if until >= now:
+                return ticket
+            del self.waiting[ticket]
+
+    def promise(self, now: float) -> list[Ticket]:
+        """Whom to wake: as many as there are permits; and the next head, who must look at the time to ask again."""
+        room = (self.lease.left if self.lease else 0) - len(self.promised)
+        woken = list(self.waiting)[: max(1, room)]
+        for ticket in woken[: max(0, room)]:
+            del self.waiting[ticket]
+            self.promised[ticket] = now + PROMISE
+        return woken
+
+    # -- the store -----------------------------------------------------------------------------------------------------
+
+    def draw(self) -> Draw:
+        """The wish to travel now."""
+        self.drawing = True
+        want = max(self.want, len(self.waiting) + len(self.promised), 1)
+        return Draw(min(want, self.terms.limit), self.previous, self.claim.reserve, self.end)
+
+    def drawn(self, answer: Answer, asked: float, got: float, ttl: float, spread: float) -> None:
+        """The store's answer to it. ``spread``: 0..1, how far within a few milliseconds to come later than told."""
+        self.drawing = False
+        self.previous = answer.now
+        spent = [view.reset_at for view in answer.views if view.remaining - view.outstanding <= 1]
+        self.end = max(spent, default=0)
+        if answer.granted:
+            self.ask_at = self.certain = 0.0
+            self.lease = granted(answer, asked + ttl)
+            self._move(self.lease, "granted", answer.granted)
+            self.expire(got)
+        else:
+            self.ask_at = got + answer.hold / 1000 + min(0.005, answer.hold / 4000) * spread
+            self.certain = asked + answer.at_least / 1000
+
+    def expire(self, now: float) -> None:
+        """Put away a lease that is dead."""
+        lease = self.lease
+        if lease is not None and now >= lease.expires:
+            self.want = max(1, lease.granted - lease.left)
+            self.give_back(lease.left)
+
+    def give_back(self, count: int) -> None:
+        """So many permits in hand go back with the next report; a lease that is given back whole is put away."""
+        lease = self.lease
+        if lease is None:
+            return
+        self._move(lease, "returned", lease.give_back(count))
+        if lease.left == 0:
+            self.lease = None
+        if lease.unsent:
+            self.unsaid[lease] = None
+
+    # -- what became of permits ----------------------------------------------------------------------------------------
+
+    def settle(self, lease: Lease, receipt: Receipt, now: float) -> list[Ticket]:
+        """Enter what became of a permit; returns whom to wake."""
+        lease.open -= 1
+        if receipt.sent:
+            self._sent(lease, receipt)
+        else:
+            self._take_back(lease, now)
+        if lease.has_news:
+            self.unsaid[lease] = None
+        if lease.kind != "lease" and lease.finished and not self.drawing and self.waiting:
+            self.ask_at = now
+            return [next(iter(self.waiting))]
+        return self.promise(now) if self.lease is not None and self.waiting else []
+
+    def _sent(self, lease: Lease, receipt: Receipt) -> None:
+        self._move(lease, "used" if receipt.answered else "expired", 1)
+        lease.enter(receipt, self.clock)
+        if self.lease is lease and receipt.readings:
+            self.give_back(lease.left - min(lease.left, lease.may_keep(receipt)))
+
+    def _take_back(self, lease: Lease, now: float) -> None:
+        """Unsent: back into the hand while the lease lives, else to the ledger."""
+        if self.lease is lease and now < lease.expires:
+            lease.left += 1
+        else:
+            lease.unsent += 1
+            self._move(lease, "returned", 1)
+
+    def _move(self, lease: Lease, op: str, count: int) -> None:
+        if count:
+            self.moves[self.claim.label, lease.buckets[0], op] += count
+
+    # -- reports -------------------------------------------------------------------------------------------------------
+
+    @property
+    def urgent(self) -> bool:
+        """The fleet waits for it (a scout), or this process is on hold and its last call is in."""
+        if any(lease.kind != "lease" and lease.finished for lease in self.unsaid):
+            return True
+        return bool(self.unsaid and self.waiting) and all(lease.finished for lease in self.unsaid)
+
+    def tell(self) -> list[tuple[Lease, Report]]:
+        """Everything not yet reported, with the leases it is of."""
+        told = [(lease, report) for lease in self.unsaid if (report := lease.tell()) is not None]
+        self.unsaid.clear()
+        return told
