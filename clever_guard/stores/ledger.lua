@@ -47,8 +47,16 @@ local function split(names)
   return found
 end
 
+local function stored_at(key)
+  local stored = redis.pcall('HGETALL', key)
+  if not stored.err then return stored end
+  if string.sub(stored.err, 1, 9) ~= 'WRONGTYPE' then error(stored.err) end
+  redis.call('DEL', key)
+  return {}
+end
+
 local function load(key)
-  local routes, ledgers, stored, count = {}, {}, redis.call('HGETALL', key), 0
+  local routes, ledgers, stored, count = {}, {}, stored_at(key), 0
   for n = 1, #stored, 2 do
     local name = string.sub(stored[n], 3)
     if string.sub(stored[n], 1, 2) == 'b:' and #name <= 32 and not string.find(name, '[^%w_.-]') then

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 
 from clever_guard.quota.record import Record, transition
 from clever_guard.quota.store import Answer, Command, Draw, Report, Sight, Store, Terms
@@ -26,12 +27,16 @@ class StoreContract:
     def make_store(self, clock: Callable[[], int]) -> Store:
         """An empty store on this clock."""
 
-    def setup_method(self) -> None:
-        self.now = START
-        self.store = self.make_store(lambda: self.now)
+    now = START
+
+    @cached_property
+    def store(self) -> Store:
+        """Made at its first use, when a test's fixtures are there."""
+        return self.make_store(lambda: self.now)
 
     def teardown_method(self) -> None:
-        self.store.close()
+        if "store" in vars(self):
+            self.store.close()
 
     # -- helpers -------------------------------------------------------------------------------------------------------
 

@@ -22,22 +22,19 @@ class TestMemory(StoreContract):
 
 class TestSqlite(StoreContract):
     @pytest.fixture(autouse=True)
-    def _folder(self, tmp_path: Path) -> Iterator[None]:
-        self.store.close()
-        self.store = SqliteStore(tmp_path / "quota.db", clock=lambda: self.now)
-        yield
+    def _path(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "quota.db"
 
     def make_store(self, clock: Callable[[], int]) -> Store:
-        return MemoryStore(clock)
+        return SqliteStore(self.path, clock=clock)
 
 
 class TestRedis(StoreContract):
     @pytest.fixture(autouse=True)
-    def _server(self, redis_url: str) -> Iterator[None]:
+    def _client(self, redis_url: str) -> Iterator[None]:
         self.client = redis.Redis.from_url(redis_url)
-        self.store = RedisStore(self.client, clock=lambda: self.now)
         yield
         self.client.close()
 
     def make_store(self, clock: Callable[[], int]) -> Store:
-        return MemoryStore(clock)
+        return RedisStore(self.client, clock=clock)

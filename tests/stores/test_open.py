@@ -1,0 +1,68 @@
+"""What a user may write for a store, and what is said about the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clever_guard.stores.memory import MemoryStore
+from clever_guard.stores.open import open_store
+from clever_guard.stores.redis import RedisStore
+from clever_guard.stores.sqlite import SqliteStore
+
+
+def test_nothing_and_memory_are_this_process_alone() -> None:
+    assert isinstance(open_store(None), MemoryStore)
+    assert isinstance(open_store("memory://"), MemoryStore)
+
+
+def test_a_store_object_is_taken_as_it_is() -> None:
+    store = MemoryStore()
+    assert open_store(store) is store
+
+
+def test_three_slashes_are_relative_and_four_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for url in ("sqlite:///quota.db", f"sqlite:///{tmp_path}/quota.db"):
+        store = open_store(url)
+        assert isinstance(store, SqliteStore)
+        assert store.path == tmp_path / "quota.db"
+        store.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://localhost", "redis://u:p@localhost:6379/3", "rediss://h:6380/0", "unix:///run/redis.sock"]
+)
+def test_a_redis_is_not_asked_when_it_is_named(url: str) -> None:
+    store = open_store(url)
+    assert isinstance(store, RedisStore)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        ("mysql://x", "no store is called mysql://: write memory://, sqlite:///path/to/file, redis://"),
+        ("localhost:6379", "no store is called that: write memory://"),
+        ("", "no store is called that"),
+        ("sqlite://quota.db", "after three slashes"),
+        ("sqlite:///", "after three slashes"),
+        ("sqlite:////nowhere/at/all/quota.db", "make the directory /nowhere/at/all first"),
+        ("redis://", "names no host or port: write redis://host:6379/0"),
+        ("redis://:hunter2@", "names no host or port"),
+        ("redis://h:port/0", "is no number from 0 to 65535"),
+        ("redis://h:0/0", "names no host or port"),
+        ("redis://h:1/hunter2", "the database of the redis:// URL is no number"),
+        ("unix://", "names no socket: write unix:///path/to/redis.sock"),
+        ("redis+cluster://h:1", "is not understood yet"),
+        (42, "int is no store: give a URL"),
+    ],
+)
+def test_anything_else_is_one_sentence_with_what_to_write(what: object, sentence: str) -> None:
+    with pytest.raises(ValueError, match="") as caught:
+        open_store(what)
+    said = str(caught.value)
+    assert sentence in said
+    assert "hunter2" not in said
+    assert "\n" not in said
