@@ -47,6 +47,7 @@ def a_store(kind: str) -> Iterator[str]:
 
 def main() -> int:
     options = _options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     print(f"{options.limit} requests per {options.window:g} s, {options.latency * 1000:g} ms latency", flush=True)
     print(COLUMNS, flush=True)
     kept = True

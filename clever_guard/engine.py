@@ -6,7 +6,7 @@ import logging
 import os
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from clever_guard.drivers.sync import SyncDriver
 from clever_guard.events import (
@@ -18,6 +18,7 @@ from clever_guard.events import (
     StoreAnswered,
     StoreChanged,
 )
+from clever_guard.model import Ticket
 from clever_guard.parts.keys import fingerprint
 from clever_guard.quota.books import Books, Trip
 from clever_guard.quota.store import Answer, Store
@@ -69,6 +70,27 @@ class Engine:
         self._introduced = not self._bare.shared
         self._introducing = threading.Lock()
         self.driver = SyncDriver(self._books, self._store, self.tell, on_trip=self._trip_made, shadow=self._shadow)
+
+    def run_on(
+        self,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        pause: Callable[[float, Ticket | None], None],
+        store: Store,
+    ) -> None:
+        """For tests: another time, with a store that keeps it, until ``start_anew``."""
+        self._books = Books(self._ttl)
+        self._introduced = True
+        self.driver = SyncDriver(
+            self._books,
+            store,
+            self.tell,
+            on_trip=self._trip_made,
+            shadow=self._shadow,
+            clock=clock,
+            wall=wall,
+            pause=pause,
+        )
 
     def close(self) -> None:
         self.driver.close()

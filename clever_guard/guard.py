@@ -18,6 +18,7 @@ from clever_guard.model import Outcome, Request
 from clever_guard.order import bound, check_order
 from clever_guard.policies.quota import Quota
 from clever_guard.stores import open_store
+from clever_guard.stores.open import chosen
 
 C = TypeVar("C")
 MODES = ("enforce", "shadow", "off")
@@ -62,9 +63,9 @@ class Guard:
         self.policies = bound(policies, key)
         acting = self.policies if self.mode == "enforce" else tuple(p for p in self.policies if isinstance(p, Quota))
         self._proceed = fold(acting)
-        self._engine = Engine(
+        self.engine = Engine(
             name=name,
-            store=open_store(os.environ.get("CLEVER_GUARD_STORE") or None if store is None else store),
+            store=open_store(chosen(store)),
             observers=tuple(observers or ()),
             secret=key,
             fleet=fleet,
@@ -121,7 +122,7 @@ class Guard:
 
     @property
     def driver(self) -> SyncDriver:
-        return self._engine.driver
+        return self.engine.driver
 
     def check_open(self) -> None:
         if self.closed:
@@ -133,7 +134,7 @@ class Guard:
         """Give unspent permits back and let go of the store. Wrapped clients raise GuardError from now on."""
         if not self.closed:
             self.closed = True
-            self._engine.close()
+            self.engine.close()
 
     def __enter__(self) -> Guard:
         return self
@@ -145,7 +146,7 @@ class Guard:
 
     def start_anew(self) -> None:
         """In a forked child: the leases, locks, sockets and randomness of the parent are not ours."""
-        self._engine.start_anew()
+        self.engine.start_anew()
 
 
 _guards: weakref.WeakSet[Guard] = weakref.WeakSet()

@@ -13,6 +13,7 @@ from clever_guard.parts.keys import BearerToken
 from clever_guard.policies.deadline import Deadline
 from clever_guard.policies.quota import Quota
 from clever_guard.policies.retry import Retry
+from clever_guard.stores.open import chosen, open_store
 
 WINDOWS = 5
 """A call that waited longer than so many windows is starving."""
@@ -34,7 +35,8 @@ def clever(
 
     Retries after 1, 2, 4, 8 and 16 s ("wait 1 second after first error, then 2, then 4 ... five retries", Clever API,
     Overview and Best Practices). ``deadline``: seconds a call may take in all. ``max_wait``: seconds it may wait for quota
-    (default five windows). ``observers=None`` means Prometheus on the default registry. Further options are Guard's.
+    (default five windows). ``observers=None`` means Prometheus on the default registry, with the series of each bucket where the
+    ledgers are in this process alone. Further options are Guard's.
     """
     quota = Quota(limit=limit, window=window, key=BearerToken(), dialect="x-ratelimit")
     policies: list[Policy] = [
@@ -43,10 +45,11 @@ def clever(
     ]
     if deadline is not None:
         policies.insert(0, Deadline(deadline))
+    store = open_store(chosen(store))
     if observers is None:
         from clever_guard.observe.prometheus import PrometheusObserver
 
-        observers = [PrometheusObserver()]
+        observers = [PrometheusObserver(buckets=not store.shared)]
     options.setdefault("timeout", TIMEOUT)
     wait = WINDOWS * window if max_wait is None else max_wait
     return Guard(*policies, store=store, observers=observers, max_wait=wait, **options)

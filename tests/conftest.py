@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -16,6 +17,7 @@ settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("default")
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that fixtures end their servers then too
 for name in ("CLEVER_GUARD_STORE", "CLEVER_GUARD_MODE", "CLEVER_GUARD_SECRET"):
     os.environ.pop(name, None)
 

@@ -107,7 +107,7 @@ def working(store: str) -> Iterator[Working]:
 
 
 def locks_of(guard: Guard) -> dict[str, Any]:
-    engine = guard._engine
+    engine = guard.engine
     places = {"books": engine._books, "store": engine._bare, "fallback": engine._store, "adapter": ADAPTER}
     locks = {name: getattr(place, "_lock", None) for name, place in places.items()}
     locks["introducing"] = engine._introducing
@@ -127,14 +127,14 @@ def test_a_child_works_whatever_lock_another_thread_held(working: Working) -> No
 
 
 def test_a_child_starts_with_empty_books_and_the_parent_keeps_its_own(working: Working) -> None:
-    books = working.guard._engine._books
+    books = working.guard.engine._books
 
     def look() -> tuple[bool, int]:
-        mine = working.guard._engine._books
+        mine = working.guard.engine._books
         return mine is books, len(mine._books)
 
     assert in_child(look) == "(False, 0)"
-    assert working.guard._engine._books is books
+    assert working.guard.engine._books is books
     assert len(books._books) == 1
 
 
@@ -160,7 +160,7 @@ def test_children_and_parent_share_a_budget_and_it_is_kept(store: str) -> None:
 
 def test_randomness_is_not_repeated(working: Working) -> None:
     def draw() -> list[float]:
-        return [working.guard._engine._books._random() for _ in range(2)]
+        return [working.guard.engine._books._random() for _ in range(2)]
 
     assert in_child(draw) != in_child(draw)
 
@@ -173,7 +173,7 @@ def test_a_child_that_closes_leaves_the_parent_its_store(working: Working) -> No
 def test_a_child_does_not_close_the_parents_sqlite_connections(tmp_path: Path) -> None:
     with Emulator(limit=1000, window=3600).serve() as served:
         working = Working(f"sqlite:///{tmp_path}/quota.db", served.url)
-        store: Any = working.guard._engine._bare
+        store: Any = working.guard.engine._bare
         (connection,) = store._open
 
         def close_and_look() -> bool:

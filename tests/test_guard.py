@@ -140,7 +140,7 @@ def test_a_token_is_in_no_sink(
                     http.request("GET", served.url + "/v2.0/students?secret=" + CANARY, headers=_bearer())
             except GuardError as error:
                 print(repr(error), error, error.__dict__, file=events)
-        print(repr(guard), guard.policies, guard._engine, file=events)
+        print(repr(guard), guard.policies, guard.engine, file=events)
         guard.close()
     sinks = {
         "events": events.getvalue(),

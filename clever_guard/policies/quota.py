@@ -32,6 +32,8 @@ from clever_guard.model import (
 from clever_guard.parts.keys import BearerToken, Key, identity
 from clever_guard.quota.names import plain
 
+ACCOUNT = "account\0"
+"""So that an account named like a token is another identity: no token holds a NUL."""
 PAST = -2.0
 """Reset - Date can be as low as this by rounding alone (a second each); below, the reset lies in the past."""
 
@@ -96,7 +98,7 @@ class Quota:
         token = name if name is not None else self.key(request)
         if token is None:
             return None
-        digest = identity(token, self.secret)
+        digest = identity(token if name is None else ACCOUNT + name, self.secret)
         return Claim(
             identity=digest,
             route=plain(self.route(request)) if self.route else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +10,11 @@ from clever_guard.quota.store import Store
 from clever_guard.stores.memory import MemoryStore
 
 KNOWN = "memory://, sqlite:///path/to/file, redis://host:6379/0, rediss://host:6379/0 or unix:///path/to/socket"
+
+
+def chosen(what: Any) -> Any:
+    """What the user named, else what ``CLEVER_GUARD_STORE`` names."""
+    return os.environ.get("CLEVER_GUARD_STORE") or None if what is None else what
 
 
 def open_store(what: Any = None) -> Store:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clever_guard.testing.clock import VirtualTime, no_waiting
     from clever_guard.testing.contracts import StoreContract
     from clever_guard.testing.emulator import Emulator, Knobs
     from clever_guard.testing.transcripts import Transcript, play
@@ -14,9 +15,11 @@ _HOMES = {
     "Knobs": "clever_guard.testing.emulator",
     "StoreContract": "clever_guard.testing.contracts",
     "Transcript": "clever_guard.testing.transcripts",
+    "VirtualTime": "clever_guard.testing.clock",
+    "no_waiting": "clever_guard.testing.clock",
     "play": "clever_guard.testing.transcripts",
 }
-__all__ = ["Emulator", "Knobs", "StoreContract", "Transcript", "play"]
+__all__ = ["Emulator", "Knobs", "StoreContract", "Transcript", "VirtualTime", "no_waiting", "play"]
 
 
 def __getattr__(name: str) -> Any:

@@ -393,12 +393,12 @@ def test_a_forked_child_draws_for_itself() -> None:
         url = emulated.url + "/v2.0/students?limit=1"
         for _ in range(3):
             manager.request("GET", url, headers=TOKEN)
-        books = guard._engine._books
+        books = guard.engine._books
         children = []
         for _ in range(4):
             pid = os.fork()
             if pid == 0:
-                mine = guard._engine._books
+                mine = guard.engine._books
                 os._exit(0 if mine is not books and not mine._books else 1)
             children.append(pid)
         assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 4

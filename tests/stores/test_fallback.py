@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Sequence
 
@@ -115,7 +116,7 @@ def test_one_look_after_half_a_second_then_half_as_often_each_time(ward: Ward) -
         if len(ward.store.asked) > before:
             looks.append(ward.clock[0] - 1_000)
     assert looks[0] == FIRST_PATIENCE
-    assert [later - sooner for sooner, later in zip(looks, looks[1:], strict=False)][:5] == [
+    assert [later - sooner for sooner, later in itertools.pairwise(looks)][:5] == [
         1_000, 2_000, 4_000, MOST_PATIENCE, MOST_PATIENCE,
     ]  # fmt: skip
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -194,11 +194,20 @@ class Emulator:
     def _happens(self, share: float) -> bool:
         return share > 0 and self._random.random() < share
 
-    def serve(self, port: int = 0, host: str = "127.0.0.1", certificate: tuple[str, str] | None = None) -> Served:
-        """This emulator behind a real socket, in a thread, until ``close``. Needs the extra ``emulator``."""
+    def serve(
+        self,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        certificate: tuple[str, str] | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> Served:
+        """This emulator behind a real socket, in a thread, until ``close``. Needs the extra ``emulator``.
+
+        ``clock``: epoch seconds, where its windows should follow another time than the machine's.
+        """
         from clever_guard.testing.emulator.serving import Served
 
-        return Served(self, host, port, certificate)
+        return Served(self, host, port, certificate, clock)
 
 
 def _token(authorization: str | None) -> str | None:

@@ -21,12 +21,13 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 class App:
     """The ASGI application. One event loop, so the emulator needs no lock."""
 
-    def __init__(self, emulator: Emulator) -> None:
+    def __init__(self, emulator: Emulator, clock: Callable[[], float] = time.time) -> None:
         self.emulator = emulator
+        self._clock = clock
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         call = await _read(scope, receive)
-        answer = self.emulator.handle(call, time.time())
+        answer = self.emulator.handle(call, self._clock())
         if answer.delay:
             await asyncio.sleep(answer.delay)
         if answer.cut:
@@ -62,12 +63,19 @@ def _cut(send: Any) -> None:
 class Served:
     """A running server. Leaves neither thread nor port behind."""
 
-    def __init__(self, emulator: Emulator, host: str, port: int, certificate: tuple[str, str] | None) -> None:
+    def __init__(
+        self,
+        emulator: Emulator,
+        host: str,
+        port: int,
+        certificate: tuple[str, str] | None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self.emulator = emulator
         self._socket = listen(host, port)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"{'https' if certificate else 'http'}://{host}:{self.port}"
-        self._server = uvicorn.Server(config(App(emulator), certificate))
+        self._server = uvicorn.Server(config(App(emulator, clock or time.time), certificate))
         self._thread = threading.Thread(target=self._run, name="emulator", daemon=True)
         self._thread.start()
         while not self._server.started and self._thread.is_alive():
