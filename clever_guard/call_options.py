@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextvars
 import functools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import ParamSpec, TypeVar
+
+from clever_guard.given import check_seconds
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,8 +29,10 @@ class CallOptions:
     idempotent: bool | None = None
 
     def __post_init__(self) -> None:
-        _check("deadline", self.deadline, above=0.0)
-        _check("max_wait", self.max_wait, above=-math.ulp(0.0))
+        if self.deadline is not None:
+            check_seconds("deadline", self.deadline)
+        if self.max_wait is not None:
+            check_seconds("max_wait", self.max_wait, least=0)
 
     def over(self, other: CallOptions) -> CallOptions:
         """These options, and ``other``'s where these say nothing."""
@@ -37,11 +40,6 @@ class CallOptions:
             return other
         mine = {field.name: getattr(self, field.name) for field in fields(self)}
         return CallOptions(**{name: getattr(other, name) if value is None else value for name, value in mine.items()})
-
-
-def _check(name: str, seconds: float | None, *, above: float) -> None:
-    if seconds is not None and not seconds > above:
-        raise ValueError(f"{name}={seconds!r}: give a number of seconds {'above 0' if above == 0 else 'of 0 or more'}")
 
 
 NO_OPTIONS = CallOptions()
@@ -56,7 +54,8 @@ def current() -> CallOptions:
 class options:  # noqa: N801  (used like a function)
     """``with options(deadline=10, max_wait=5, priority="interactive", idempotent=True): ...``
 
-    Nested blocks add to each other, the inner one first. Raises ValueError for a deadline that is not above 0.
+    Nested blocks add to each other, the inner one first. Raises ValueError for a deadline that is not above 0 or a
+    ``max_wait`` below 0.
     """
 
     def __init__(

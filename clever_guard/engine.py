@@ -18,6 +18,7 @@ from clever_guard.events import (
     StoreAnswered,
     StoreChanged,
 )
+from clever_guard.given import check_seconds, check_whole
 from clever_guard.model import Ticket
 from clever_guard.parts.keys import fingerprint
 from clever_guard.quota.books import Books, Trip
@@ -45,8 +46,8 @@ class Engine:
     ) -> None:
         if on_store_failure not in ("local", "raise"):
             raise ValueError(f"on_store_failure={on_store_failure!r}: write 'local' or 'raise'")
-        if fleet < 1:
-            raise ValueError(f"fleet={fleet!r}: give the number of workers, 1 or more")
+        check_whole("fleet", fleet, "workers", least=1)
+        check_seconds("ttl", ttl, least=0.05, most=60)
         self._name = name
         self._bare = store
         self._observers = tuple(observers)

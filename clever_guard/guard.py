@@ -14,6 +14,7 @@ from clever_guard.engine import Engine
 from clever_guard.errors import GuardError
 from clever_guard.events import Observer
 from clever_guard.flow import Policy, fold
+from clever_guard.given import check_seconds
 from clever_guard.model import Outcome, Request
 from clever_guard.order import bound, check_order
 from clever_guard.policies.quota import Quota
@@ -57,6 +58,8 @@ class Guard:
         self.mode = _mode(mode)
         self.hosts = None if hosts is None else _hosts(hosts)
         self.timeout = timeout
+        if max_wait is not None:
+            check_seconds("max_wait", max_wait, least=0)
         self.max_wait = max_wait
         self.closed = False
         key = _secret(secret)
@@ -76,8 +79,8 @@ class Guard:
         _guards.add(self)
 
     def __repr__(self) -> str:
-        layers = ", ".join(type(policy).__name__ for policy in self.policies)
-        return f"Guard({layers}, name={self.name!r}, mode={self.mode!r})"
+        layers = [type(policy).__name__ for policy in self.policies]
+        return f"Guard({', '.join([*layers, f'name={self.name!r}', f'mode={self.mode!r}'])})"
 
     # -- clients -----------------------------------------------------------------------------------------------------
 
@@ -173,6 +176,8 @@ def _hosts(given: Iterable[str]) -> frozenset[str]:
 
 def _secret(given: str | bytes | None) -> bytes:
     secret = os.environ.get("CLEVER_GUARD_SECRET", "") if given is None else given
+    if not isinstance(secret, str | bytes):
+        raise ValueError(f"secret: give text or bytes, not {type(secret).__name__}")
     return secret.encode() if isinstance(secret, str) else secret
 
 

@@ -19,6 +19,8 @@ chance: Callable[[], float] = random.SystemRandom().random
 def check_order(policies: Sequence[Policy]) -> None:
     """Raise ValueError, saying why, for an order that cannot be meant."""
     for policy in policies:
+        if isinstance(policy, type) and hasattr(policy, "around"):
+            raise ValueError(f"{policy.__name__} is a class: write {policy.__name__}()")
         if not hasattr(policy, "around"):
             raise ValueError(f"{policy!r} is no policy: it has no method around(request, proceed)")
     kinds = [type(policy) for policy in policies if isinstance(policy, ORDER)]

@@ -16,7 +16,7 @@ import redis
 import urllib3
 from prometheus_client import CollectorRegistry, generate_latest
 
-from clever_guard import Deadline, ExponentialBackoff, Guard, GuardError, Quota, Retry, options, presets
+from clever_guard import BearerToken, Deadline, ExponentialBackoff, Guard, GuardError, Quota, Retry, options, presets
 from clever_guard.observe.prometheus import PrometheusObserver
 from clever_guard.testing import Emulator
 
@@ -30,6 +30,10 @@ CANARY = "sk-canary-7f3a9b"
         (lambda: Guard(Retry(), Deadline(5)), "start anew with each attempt"),
         (lambda: Guard(Quota(), Quota()), "two Quota policies"),
         (lambda: Guard("retry"), "is no policy"),  # type: ignore[arg-type]
+        (lambda: Guard(Retry, Quota), r"write Retry\(\)"),  # type: ignore[arg-type]
+        (lambda: Guard(Retry(), max_wait="5"), "number of seconds"),  # type: ignore[arg-type]
+        (lambda: Guard(Retry(), ttl=0), "number of seconds of 0.05 or more"),
+        (lambda: Guard(Retry(), secret=5), "text or bytes"),  # type: ignore[arg-type]
         (lambda: Guard(Retry(), mode="loud"), "write enforce, shadow or off"),
         (lambda: Guard(Retry(), fleet=0), "1 or more"),
         (lambda: Guard(Retry(), on_store_failure="ignore"), "'local' or 'raise'"),
@@ -39,11 +43,20 @@ CANARY = "sk-canary-7f3a9b"
         (lambda: Quota(limit=0), "1 or more"),
         (lambda: Quota(limit=2.5), "whole number"),  # type: ignore[arg-type]
         (lambda: Quota(window=-60), "number of seconds"),
+        (lambda: Quota(window="60"), "number of seconds"),  # type: ignore[arg-type]
+        (lambda: Quota(window=float("nan")), "number of seconds"),
+        (lambda: Quota(max_window=0), "above 0"),
+        (lambda: Quota(key=BearerToken), r"BearerToken\(\)"),
+        (lambda: Quota(reserves={"bulk": "many"}), "whole number of permits"),  # type: ignore[dict-item]
         (lambda: Quota(dialect="guess"), "known: "),
         (lambda: Deadline(0), "above 0"),
         (lambda: Retry(max_retries=-1), "0 or more"),
+        (lambda: Retry(backoff=5), "ExponentialBackoff"),  # type: ignore[arg-type]
         (lambda: ExponentialBackoff(initial=-1), "initial"),
+        (lambda: ExponentialBackoff(initial=2, max_delay=1), "max_delay"),
+        (lambda: ExponentialBackoff(factor=0.5), "factor"),
         (lambda: options(deadline=-1), "above 0"),
+        (lambda: options(max_wait="5"), "number of seconds"),  # type: ignore[arg-type]
         (lambda: presets.clever(store="mysql://x"), "sqlite:///"),
         (lambda: presets.clever(store="redis://:hunter2@"), "names no host"),
         (lambda: presets.clever(store="redis://h:99999/0"), "port"),

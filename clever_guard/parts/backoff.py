@@ -6,10 +6,11 @@ generator (one that a fork would repeat) and a test writes the number down.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from clever_guard.given import check_seconds, is_number
 
 Jitter = Literal["added", "none", "full", "equal"]
 Chance = Callable[[], float]
@@ -39,8 +40,10 @@ class ExponentialBackoff:
     jitter: Jitter = "added"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.initial <= self.max_delay < math.inf or not self.factor >= 1:
-            raise ValueError("ExponentialBackoff needs 0 <= initial <= max_delay, finite, and factor >= 1")
+        check_seconds("ExponentialBackoff: initial", self.initial, least=0, most=10**9)
+        check_seconds("ExponentialBackoff: max_delay", self.max_delay, least=self.initial, most=10**9)
+        if not is_number(self.factor) or not self.factor >= 1:
+            raise ValueError(f"ExponentialBackoff: factor={self.factor!r}: give a number of 1 or more")
         if self.jitter not in ("added", "none", "full", "equal"):
             raise ValueError(f"jitter={self.jitter!r}: write 'added', 'none', 'full' or 'equal'")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clever_guard.flow import Flow, Proceed
+from clever_guard.given import check_seconds
 from clever_guard.model import Request
 
 
@@ -19,8 +20,7 @@ class Deadline:
     seconds: float
 
     def __post_init__(self) -> None:
-        if not self.seconds > 0:
-            raise ValueError(f"Deadline({self.seconds!r}): give a number of seconds above 0")
+        check_seconds("Deadline: seconds", self.seconds)
 
     def around(self, request: Request, proceed: Proceed, /) -> Flow:
         mine = request.now + self.seconds

@@ -14,6 +14,7 @@ from typing import Any
 from clever_guard.dialects import Dialect, dialect_named
 from clever_guard.events import HeadersIgnored
 from clever_guard.flow import Effect, Emit, Flow, Proceed, Reserve, Settle, Wait
+from clever_guard.given import check_callable, check_seconds, check_whole
 from clever_guard.model import (
     UNKNOWN,
     UNSENT,
@@ -65,12 +66,13 @@ class Quota:
     secret: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.limit, bool) or not isinstance(self.limit, int) or not 1 <= self.limit < 10**9:
-            raise ValueError(f"Quota(limit={self.limit!r}): a limit is a whole number of requests, 1 or more")
-        if not 0.1 <= self.window <= 10**7:
-            raise ValueError(f"Quota(window={self.window!r}): a window is a number of seconds, 0.1 or more")
-        if self.max_window is not None and not self.max_window > 0:
-            raise ValueError(f"Quota(max_window={self.max_window!r}): give a number of seconds above 0, or None")
+        check_whole("Quota: limit", self.limit, "requests", least=1)
+        check_seconds("Quota: window", self.window, least=0.1, most=10**7)
+        if self.max_window is not None:
+            check_seconds("Quota: max_window", self.max_window)
+        check_callable("Quota: key", self.key, "a function of the request, or BearerToken()")
+        for priority, permits in self.reserves.items():
+            check_whole(f"Quota: reserves[{priority!r}]", permits, "permits", least=0)
         if isinstance(self.dialect, str):
             object.__setattr__(self, "dialect", dialect_named(self.dialect))
 

@@ -22,6 +22,7 @@ from clever_guard.dialects.retry_after import MAX_WAIT
 from clever_guard.errors import RetriesExhausted
 from clever_guard.events import HeadersIgnored, RetryScheduled
 from clever_guard.flow import Discard, Effect, Emit, Flow, Proceed, Wait
+from clever_guard.given import check_callable, check_whole
 from clever_guard.model import NOTHING_READ, Failure, HeaderReport, Outcome, Reading, Reply, Request, Verdict
 from clever_guard.parts.backoff import Backoff, Chance, ExponentialBackoff
 from clever_guard.parts.classify import Classifier, StatusClassifier, repeatable
@@ -63,8 +64,9 @@ class Retry:
     """Seconds of the window of the Quota inside, None where there is none."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int) or self.max_retries < 0:
-            raise ValueError(f"Retry(max_retries={self.max_retries!r}): give a whole number, 0 or more")
+        check_whole("Retry: max_retries", self.max_retries, "retries", least=0)
+        check_callable("Retry: classifier", self.classifier, "a function of request and outcome, or StatusClassifier()")
+        check_callable("Retry: backoff", self.backoff, "a function of retry and chance, or ExponentialBackoff()")
         if isinstance(self.dialect, str):
             object.__setattr__(self, "dialect", dialect_named(self.dialect))
 

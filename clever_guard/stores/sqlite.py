@@ -6,12 +6,14 @@ record of an earlier boot that is a clock which ran backwards, and the ledger ha
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from clever_guard.errors import StoreUnavailable
 from clever_guard.quota.record import Record, lifetime, transition
@@ -20,6 +22,10 @@ from clever_guard.stores.codec import body_of, record_of
 
 SCHEMA = 1
 SWEEP = 1_000
+OPENING = 5.0
+"""Seconds a new store waits for a file that others are opening too."""
+PAUSE = 0.01
+T = TypeVar("T")
 _parents: list[sqlite3.Connection] = []
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
@@ -57,8 +63,7 @@ class SqliteStore:
     def execute(self, commands: Sequence[Command], /) -> Sequence[Answer]:
         """Apply ``commands`` in one transaction. Raises StoreUnavailable when the file cannot be used in time."""
         try:
-            connection = self._connection()
-            connection.execute("BEGIN IMMEDIATE")
+            connection = _patiently(self._begun, self._patience)
             try:
                 now = self._clock()
                 answers = [_apply(connection, now, command) for command in commands]
@@ -96,6 +101,12 @@ class SqliteStore:
         self._lock = threading.Lock()
         self._local = threading.local()
 
+    def _begun(self) -> sqlite3.Connection:
+        """This thread's connection, in a transaction."""
+        connection = self._connection()
+        connection.execute("BEGIN IMMEDIATE")
+        return connection
+
     def _connection(self) -> sqlite3.Connection:
         """This thread's connection. sqlite forbids using one across a fork, so the process id is part of the question."""
         if getattr(self._local, "pid", None) != os.getpid():
@@ -130,26 +141,57 @@ def _check(path: Path) -> None:
     if not path.parent.is_dir():
         raise ValueError(f"the sqlite store {path} cannot be made: make the directory {path.parent} first")
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        _connect(path, 5.0).close()
+        _make(path)
+        _patiently(lambda: _connect(path, OPENING), OPENING).close()
     except (OSError, sqlite3.Error) as error:
-        raise ValueError(f"the sqlite store {path} cannot be opened: {error}") from None
+        if not _is_busy(error):
+            raise ValueError(f"the sqlite store {path} cannot be opened: {error}") from None
+
+
+def _make(path: Path) -> None:
+    """A file of our own mode. One that is there is not touched: closing any descriptor of it would drop this process' locks."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _patiently(do: Callable[[], T], patience: float) -> T:
+    """sqlite does not wait by itself while another process mends or puts away its log (sqlite.org/wal.html, section 8)."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return do()
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or time.monotonic() >= until:
+                raise
+        time.sleep(PAUSE)
+
+
+def _is_busy(error: BaseException) -> bool:
+    """Locked by another process. Extended codes keep the primary one in their last byte."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _connect(path: Path, patience: float) -> sqlite3.Connection:
-    """A connection in WAL mode. ``synchronous=OFF`` is enough: a ledger that a power cut loses is learned anew."""
     connection = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """WAL mode and the tables. ``synchronous=OFF`` is enough: a ledger that a power cut loses is learned anew."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=OFF")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version == 0:
         _create(connection)
     elif version != SCHEMA:
-        connection.close()
         raise sqlite3.DatabaseError(
             f"it was made by another version (schema {version}, this one is {SCHEMA}): use a new file"
         )
-    return connection
 
 
 def _create(connection: sqlite3.Connection) -> None:

@@ -63,5 +63,6 @@ nan, inf = float("nan"), float("inf")
     ],
 )
 def test_numbers_that_make_no_schedule_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"initial <= max_delay|jitter="):
+    (name,) = wrong
+    with pytest.raises(ValueError, match="max_delay=60.0" if wrong == {"initial": 61} else f"{name}="):
         ExponentialBackoff(**wrong)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.queues
+import multiprocessing.synchronize
 import os
 import signal
 import sqlite3
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +21,7 @@ from hypothesis import strategies as st
 
 from clever_guard.errors import StoreUnavailable
 from clever_guard.quota.store import Command, Draw, Terms
-from clever_guard.stores.sqlite import SWEEP, SqliteStore
+from clever_guard.stores.sqlite import SWEEP, SqliteStore, _make
 
 DRAW = Command("id", "", Terms(100, 10_000, 1_000), (), Draw(5))
 
@@ -82,6 +86,56 @@ def test_a_lock_that_is_held_too_long_is_said(path: Path) -> None:
     holder.close()
     assert store.execute([DRAW])[0].kind == "scout"
     store.close()
+
+
+def _come_and_die(path: Path, failures: multiprocessing.queues.SimpleQueue[str]) -> None:
+    try:
+        store = SqliteStore(path)
+        store.execute([DRAW])
+    except Exception as error:
+        failures.put(repr(error))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_processes_that_come_and_are_killed_find_it_open(path: Path) -> None:
+    """The first to come after a killed one mends the log: sqlite lets nobody in meanwhile, and does not wait."""
+    context = multiprocessing.get_context("fork")
+    failures = context.SimpleQueue()
+    for _ in range(20):
+        crew = [context.Process(target=_come_and_die, args=(path, failures)) for _ in range(8)]
+        for process in crew:
+            process.start()
+        for process in crew:
+            process.join()
+    assert failures.empty(), failures.get()
+
+
+def test_a_file_that_is_locked_at_the_start_is_no_mistake_in_the_url(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SqliteStore(path).close()
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("PRAGMA locking_mode=EXCLUSIVE")
+    holder.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr("clever_guard.stores.sqlite.OPENING", 0.05)
+    store = SqliteStore(path, patience=0.05)
+    with pytest.raises(StoreUnavailable, match="locked"):
+        store.execute([DRAW])
+    holder.close()
+    assert store.execute([DRAW])[0].kind == "scout"
+    store.close()
+
+
+def test_a_second_store_in_the_process_leaves_the_locks_of_the_first(store: SqliteStore, path: Path) -> None:
+    """A descriptor of the file that is closed drops all locks that the process has on it (POSIX)."""
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("PRAGMA journal_mode=DELETE")
+    holder.execute("BEGIN EXCLUSIVE")
+    _make(path)
+    code = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+    other = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    holder.close()
+    assert "database is locked" in other.stderr
 
 
 @given(st.one_of(st.text(), st.sampled_from(["{}", "[]", "null", '{"routes":{"":["x"]},"ledgers":{"x":"1 2 3"}}'])))
