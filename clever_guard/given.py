@@ -21,9 +21,9 @@ def check_seconds(what: str, value: Any, *, least: float | None = None, most: fl
 
 
 def check_whole(what: str, value: Any, unit: str, *, least: int, below: int = 10**9) -> None:
-    """Raise ValueError unless ``value`` is a whole number from ``least`` to ``below``."""
+    """Raise ValueError unless ``value`` is a whole number, ``least`` or more and less than ``below``."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value < below:
-        raise ValueError(f"{what}={value!r}: give a whole number of {unit}, {least} or more")
+        raise ValueError(f"{what}={value!r}: give a whole number of {unit}, {least} or more and less than {below}")
 
 
 def check_callable(what: str, value: Any, meaning: str) -> None:
