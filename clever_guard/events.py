@@ -7,12 +7,10 @@ callable that takes an event. It is never called under a lock, and what it raise
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 
-@dataclass(frozen=True, slots=True)
-class CallFinished:
+class CallFinished(NamedTuple):
     """A call ended. ``outcome``: ok, permanent, exhausted, rejected, error, cancelled."""
 
     guard: str
@@ -22,8 +20,7 @@ class CallFinished:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptFinished:
+class AttemptFinished(NamedTuple):
     """One send ended. ``code`` is the status, or None when there was no answer."""
 
     guard: str
@@ -33,8 +30,7 @@ class AttemptFinished:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Waited:
+class Waited(NamedTuple):
     """A wait ended. ``reason``: quota, backoff, retry_after, breaker."""
 
     guard: str
@@ -43,8 +39,7 @@ class Waited:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class RetryScheduled:
+class RetryScheduled(NamedTuple):
     """Another attempt will follow. ``reason``: throttled, status, connect, read."""
 
     guard: str
@@ -52,8 +47,7 @@ class RetryScheduled:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class HeadersIgnored:
+class HeadersIgnored(NamedTuple):
     """A value in an answer's headers was refused as impossible. ``reason`` is a bounded word."""
 
     guard: str
@@ -61,8 +55,7 @@ class HeadersIgnored:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerSeen:
+class LedgerSeen(NamedTuple):
     """One bucket as the store last told it. ``resets_in`` is seconds from now; ``bucket`` is the label."""
 
     guard: str
@@ -75,18 +68,16 @@ class LedgerSeen:
     refused: int
 
 
-@dataclass(frozen=True, slots=True)
-class PermitsMoved:
+class PermitsMoved(NamedTuple):
     """Permits changed hands. ``op``: granted, used, returned, expired."""
 
     guard: str
     bucket: str
     op: str
-    count: int
+    permits: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoreAnswered:
+class StoreAnswered(NamedTuple):
     """A store round trip ended. ``op``: draw, report. ``outcome``: ok, error."""
 
     guard: str
@@ -95,16 +86,14 @@ class StoreAnswered:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class StoreChanged:
+class StoreChanged(NamedTuple):
     """The store went dark (``degraded``) or came back."""
 
     guard: str
     degraded: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SecretMismatch:
+class SecretMismatch(NamedTuple):
     """This worker's secret is (``mismatch``) or is not another than the fleet's."""
 
     guard: str

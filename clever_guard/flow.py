@@ -29,7 +29,7 @@ no shield. A flow that returns after an interruption did not mean to: the driver
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from clever_guard.events import Event
 from clever_guard.model import Claim, Hold, Outcome, Permit, Receipt, Request, Ticket
@@ -43,7 +43,8 @@ class Effect(Generic[T]):
     __slots__ = ()
 
     def __iter__(self) -> Generator[Effect[Any], Any, T]:
-        return cast("T", (yield self))
+        answer: T = yield self
+        return answer
 
 
 class Send(Effect[Outcome]):
@@ -130,8 +131,8 @@ class Policy(Protocol):
 
 
 def send(request: Request) -> Flow:
-    """The innermost layer: one attempt."""
-    return (yield from Send(request))
+    """The innermost layer: one attempt. An effect is a flow by itself."""
+    return iter(Send(request))
 
 
 def fold(policies: tuple[Policy, ...]) -> Proceed:

@@ -120,8 +120,9 @@ class Guard:
 
     def call(self, request: Request, transport: Transport) -> Outcome:
         """One call through all policies. For adapters. Raises GuardError after ``close``."""
-        self.check_open()
-        return self.driver.call(request, self._proceed, transport)
+        if self.closed:
+            self.check_open()
+        return self.engine.driver.call(request, self._proceed, transport)
 
     @property
     def driver(self) -> SyncDriver:

@@ -41,16 +41,21 @@ def http_date(text: str, wall: float) -> float | None:
     """Epoch seconds of an HTTP-date, else None. ``wall`` (epoch seconds) places a two-digit year in its century."""
     if len(text) > _LONGEST:
         return None
-    seconds = _dated(text)
+    seconds = whole_date(text)
     if seconds is not None:
         return seconds
     match = _RFC850.fullmatch(text)
     return None if match is None else _seconds(match.groupdict(), wall)
 
 
+def whole_date(text: str) -> float | None:
+    """Epoch seconds of the two forms with a whole year, else None."""
+    return _dated(text) if len(text) <= _LONGEST else None
+
+
 @lru_cache(maxsize=64)
 def _dated(text: str) -> float | None:
-    """The forms with a whole year. Kept, because Date changes once a second while answers come by the hundred."""
+    """Kept, because Date changes once a second while answers come by the hundred."""
     match = _FIXDATE.fullmatch(text) or _ASCTIME.fullmatch(text)
     return None if match is None else _seconds(match.groupdict(), None)
 

@@ -11,14 +11,16 @@ joins doubled fields makes lists too, of one bucket said twice: these count once
 
     headers -> _rows (lists paired) -> _reading (one row) -> _one_each (one reading for each bucket)
 
-Nearly every answer names one bucket and takes the short way, past the lists.
+Nearly every answer names one bucket and differs from the one before in Remaining alone. It takes the short way: past the
+lists, with the rest of its reading from memory.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TypeAlias
 
-from clever_guard.dialects.dates import server_date
+from clever_guard.dialects.dates import server_date, whole_date
 from clever_guard.dialects.fields import MAX_FIELD, any_case, field, members, whole
 from clever_guard.dialects.retry_after import retry_after
 from clever_guard.model import NOTHING_READ, HeaderReport, Headers, Reading
@@ -30,6 +32,8 @@ FIRST_RESET = 10**4
 """Smaller numbers are seconds from now in another dialect, not an epoch of this one."""
 LAST_RESET = 10**11
 """Larger numbers are milliseconds, or a year nobody resets in."""
+FIRST_TO_WAIT = 300
+"""Retry-After is said of redirections and errors; on a success it means nothing (RFC 9110 10.2.3)."""
 Row: TypeAlias = tuple[str, str, str, str]
 """Limit, Remaining, Reset, Bucket: as they stand in the headers, or those of one bucket."""
 
@@ -41,14 +45,49 @@ class XRateLimit:
 
     def __call__(self, headers: Headers, status: int, wall: float, /) -> HeaderReport:
         headers = any_case(headers)
-        readings, refused = _quota(headers, status, wall)
+        reading = _at_once(headers)
+        readings, refused = ((reading,), ()) if reading else _in_full(headers, status, wall)
+        if status < FIRST_TO_WAIT:
+            return HeaderReport(readings, None, refused) if readings or refused else NOTHING_READ
         wait, ignored = retry_after(headers, wall)
         if readings or refused or ignored or wait is not None:
             return HeaderReport(readings, wait, refused + ignored)
         return NOTHING_READ
 
 
-def _quota(headers: Headers, status: int, wall: float) -> tuple[tuple[Reading, ...], tuple[str, ...]]:
+def _at_once(headers: Headers) -> Reading | None:
+    """The reading of a usual answer; None of any other, and of one that has nothing to read."""
+    limit, remaining = headers.get("X-RateLimit-Limit"), headers.get("X-RateLimit-Remaining")
+    if limit is None or remaining is None:
+        return None
+    try:
+        usual = _usual(limit, headers.get("X-RateLimit-Reset"), headers.get("X-RateLimit-Bucket"), headers.get("Date"))
+        left = whole(remaining)
+    except TypeError:  # a mapping that gives lists, or worse
+        return None
+    if usual is None or left is None or left > usual.limit:
+        return None
+    return Reading(usual.limit, left, usual.reset, usual.resets_in, usual.bucket)
+
+
+@lru_cache(maxsize=16)
+def _usual(limit: object, reset: object, name: object, date: object) -> Reading | None:
+    """The reading, but for Remaining, of an answer that names one bucket; None where it must be looked at in full.
+
+    A date with a two-digit year depends on when it is read: it is not remembered.
+    """
+    name = "" if name is None else name
+    if not (isinstance(limit, str) and isinstance(reset, str) and isinstance(name, str)) or "," in name:
+        return None
+    now = whole_date(date) if isinstance(date, str) else None
+    if now is None and date is not None:
+        return None
+    one = _reading(limit, "0", reset, name, now)
+    return one if isinstance(one, Reading) else None
+
+
+def _in_full(headers: Headers, status: int, wall: float) -> tuple[tuple[Reading, ...], tuple[str, ...]]:
+    """With the reasons for everything that is refused."""
     limit, reset = field(headers, "X-RateLimit-Limit"), field(headers, "X-RateLimit-Reset")
     if limit is None or reset is None:
         return (), () if limit == reset else ("limit_missing",) if limit is None else ("reset_missing",)

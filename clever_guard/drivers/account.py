@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Never, NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 from clever_guard.errors import DeadlineExceeded, GuardError, QuotaTimeout, RetriesExhausted
-from clever_guard.flow import Discard, Emit, Reserve, Send, Settle, Wait
+from clever_guard.flow import Wait
 from clever_guard.model import Failure, Outcome, Reply, Request
-
-Doable: TypeAlias = Send | Discard | Wait | Reserve | Settle | Emit
-"""Everything a flow may yield."""
 
 
 def time_for(request: Request, wait: Wait) -> float:
@@ -93,6 +90,6 @@ def checked(outcome: Any) -> Outcome:
     )
 
 
-def never(effect: Never) -> NoReturn:
-    """Six effects are all there are: type checkers prove that nothing else comes here, and strangers are told."""
+def not_one_of_six(driver: object, effect: object, /, *rest: object) -> NoReturn:
+    """In place of a driver's method. Six effects are all there are: whoever yields something else is told."""
     raise TypeError(f"a flow yielded {effect!r}, which is none of the six effects")

@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
-from clever_guard.drivers.account import Doable, breaking, checked, ending, never, refuse, time_for
+from clever_guard.drivers.account import breaking, checked, ending, not_one_of_six, refuse, time_for
 from clever_guard.drivers.trips import OnTrip, Trips
 from clever_guard.events import AttemptFinished, CallFinished, Event, Waited
-from clever_guard.flow import Discard, Effect, Emit, Flow, Proceed, Reserve, Send, Settle, Wait
+from clever_guard.flow import Discard, Effect, Emit, Proceed, Reserve, Send, Settle, Wait
 from clever_guard.model import Hold, Outcome, Permit, Reply, Request, Ticket
 from clever_guard.quota.books import Books
 from clever_guard.quota.store import Store
@@ -93,15 +93,14 @@ class SyncDriver:
         try:
             while True:
                 try:
-                    effect = _resumed(flow, answer, error)
+                    effect: Any = flow.send(answer) if error is None else flow.throw(error)
                 except StopIteration as done:
                     if interruption is not None:
                         raise interruption from None
                     return checked(done.value)
                 answer = error = None
                 try:
-                    answer = self._perform(cast("Doable", effect), request, transport)
-                    request.now = self._clock()
+                    answer = _DOES.get(type(effect), not_one_of_six)(self, effect, request, transport)
                 except BaseException as raised:
                     error = raised
                     interruption = interruption if isinstance(raised, Exception) else raised
@@ -110,61 +109,61 @@ class SyncDriver:
             error = interruption = None  # an exception whose traceback leads back to it keeps connections alive
 
     def _finish(self, request: Request, how: str, seconds: float) -> None:
-        if how != "cancelled":
+        if self._books.pressing and how != "cancelled":
             self._trips.report()
         self._tell(CallFinished(request.guard, request.host, request.method, how, seconds))
 
-    # -- one method per effect ---------------------------------------------------------------------------------------
+    # -- one method per effect, with one signature -------------------------------------------------------------------
 
-    def _perform(self, effect: Doable, request: Request, transport: Transport) -> Any:
-        match effect:
-            case Send():
-                return self._send(effect.request, transport)
-            case Reserve():
-                return self._reserve(effect)
-            case Settle():
-                return self._books.settle(effect.permit, effect.receipt, self._clock())
-            case Wait():
-                return self._wait(request, effect)
-            case Discard():
-                return transport.discard(effect.outcome)
-            case Emit():
-                return self._tell(effect.event)
-            case _:
-                never(effect)
-
-    def _send(self, request: Request, transport: Transport) -> Outcome:
-        request.sends += 1
-        request.now = sent = self._clock()
-        outcome = transport.send(request)
-        outcome.sent_at, outcome.received_at = sent, self._clock()
+    def _send(self, effect: Send, request: Request, transport: Transport) -> Outcome:
+        sending = effect.request
+        sending.sends += 1
+        sending.now = sent = self._clock()
+        outcome = transport.send(sending)
+        sending.now = received = self._clock()
+        outcome.sent_at, outcome.received_at = sent, received
         code = None
         if isinstance(outcome, Reply):
             outcome.wall = self._wall()
             code = outcome.status
-        request.last = outcome
-        self._tell(AttemptFinished(request.guard, request.host, request.method, code, outcome.received_at - sent))
+        sending.last = outcome
+        self._tell(AttemptFinished(sending.guard, sending.host, sending.method, code, received - sent))
         return outcome
 
-    def _wait(self, request: Request, wait: Wait) -> None:
-        begun = request.now = self._clock()
-        refuse(request, wait, self._wall())
-        self._pause(max(0.0, min(wait.seconds, time_for(request, wait))), wait.ticket)
-        waited = self._clock() - begun
-        if wait.reason == "quota":
-            request.held += waited
-        self._tell(Waited(request.guard, request.host, wait.reason, waited))
+    def _discard(self, effect: Discard, request: Request, transport: Transport) -> None:
+        transport.discard(effect.outcome)
+        request.now = self._clock()
 
-    def _reserve(self, effect: Reserve) -> Permit | Hold:
+    def _wait(self, effect: Wait, request: Request, transport: Transport) -> None:
+        begun = request.now = self._clock()
+        refuse(request, effect, self._wall())
+        self._pause(max(0.0, min(effect.seconds, time_for(request, effect))), effect.ticket)
+        request.now = self._clock()
+        waited = request.now - begun
+        if effect.reason == "quota":
+            request.held += waited
+        self._tell(Waited(request.guard, request.host, effect.reason, waited))
+
+    def _reserve(self, effect: Reserve, request: Request, transport: Transport) -> Permit | Hold:
         answer = self._trips.reserve(effect.claim, effect.ticket)
+        request.now = self._clock()
         if self._shadow and isinstance(answer, Hold):
             return Permit(effect.claim, settled=True)
         return answer
 
+    def _settle(self, effect: Settle, request: Request, transport: Transport) -> None:
+        self._books.settle(effect.permit, effect.receipt, self._clock())
 
-def _resumed(flow: Flow, answer: Any, error: BaseException | None) -> Effect[Any]:
-    """The flow's next effect."""
-    try:
-        return flow.send(answer) if error is None else flow.throw(error)
-    finally:
-        del error
+    def _emit(self, effect: Emit, request: Request, transport: Transport) -> None:
+        self._tell(effect.event)
+
+
+_DOES: dict[type[Effect[Any]], Callable[..., Any]] = {
+    Send: SyncDriver._send,
+    Discard: SyncDriver._discard,
+    Wait: SyncDriver._wait,
+    Reserve: SyncDriver._reserve,
+    Settle: SyncDriver._settle,
+    Emit: SyncDriver._emit,
+}
+"""How each effect is done. A table: a chain of comparisons costs as much as what it decides about."""

@@ -1,10 +1,8 @@
 """Prometheus: every event becomes a count, a time or a gauge, with bounded labels.
 
-Observers that share a registry share one set of series, told apart by the label ``guard``. Children are looked up once and
-kept, for a look-up costs four times the increment. Series with a label ``bucket`` come from the process only where it asks for
-them (``buckets=True``): forty workers with 300 tokens would be 100,000 series.
-
-No lock of ours is held while prometheus_client is called, so a signal handler that emits cannot deadlock on us.
+Observers that share a registry share one set of numbers (``counting``), told apart by the label ``guard``. Cells are looked up
+once and kept, for a look-up costs more than the counting. Series with a label ``bucket`` come from the process only where it asks
+for them (``buckets=True``): forty workers with 300 tokens would be 100,000 series.
 """
 
 from __future__ import annotations
@@ -12,15 +10,14 @@ from __future__ import annotations
 import math
 import re
 import time
-import weakref
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from clever_guard import events
+from clever_guard.observe.counting import numbers_of
 
-WAITS = (0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 20, 30, 45, 60, 75, 90, 120, 300)
 MAX_HOSTS = 50
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE"})
 """RFC 9110 9.3."""
@@ -32,7 +29,8 @@ OTHER = "other"
 MAX_WORDS = 64
 """Different reasons of refused headers; third-party dialects choose their own words."""
 _WORD = re.compile(r"[a-z_]{1,40}")
-T = TypeVar("T")
+Usual: TypeAlias = dict[tuple[Any, ...], tuple[Any, Any]]
+"""By the four words of an event: the cell that counts it and the one that times it."""
 
 
 class PrometheusObserver:
@@ -50,11 +48,13 @@ class PrometheusObserver:
         max_buckets: int = 1000,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._series = _series_of(REGISTRY if registry is None else registry)
+        self._numbers = numbers_of(REGISTRY if registry is None else registry)
         self.buckets = buckets
         self._max_buckets = max_buckets
         self._wall = wall
-        self._children: dict[tuple[Any, ...], Any] = {}
+        self._cells: dict[tuple[str, ...], Any] = {}
+        self._calls: Usual = {}
+        self._attempts: Usual = {}
         self._names: dict[str, dict[str, None]] = {"host": {}, "bucket": {}, "word": {}}
         self._totals: dict[tuple[str, str, str], int] = {}
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -78,36 +78,36 @@ class PrometheusObserver:
     # -- one method per event ------------------------------------------------------------------------------------------
 
     def _call(self, event: events.CallFinished) -> None:
-        host, method = self._host(event.host), _known(event.method, METHODS)
-        self._child("calls", event.guard, host, method, _known(event.outcome, OUTCOMES)).inc()
-        self._child("call_duration", event.guard, host).observe(event.seconds)
+        count, times = self._calls.get(event[:4]) or self._cells_of_call(event)
+        count.inc()
+        times.observe(event.seconds)
 
     def _attempt(self, event: events.AttemptFinished) -> None:
-        host, method = self._host(event.host), _known(event.method, METHODS)
-        self._child("attempts", event.guard, host, method, _code(event.code)).inc()
-        self._child("attempt_duration", event.guard, host).observe(event.seconds)
+        count, times = self._attempts.get(event[:4]) or self._cells_of_attempt(event)
+        count.inc()
+        times.observe(event.seconds)
         if event.code == 429:
-            self._child("throttled", event.guard, host).inc()
+            self._cell("throttled", event.guard, self._host(event.host)).inc()
 
     def _waited(self, event: events.Waited) -> None:
-        self._child("wait", event.guard, self._host(event.host), _known(event.reason, REASONS)).observe(event.seconds)
+        self._cell("wait", event.guard, self._host(event.host), _known(event.reason, REASONS)).observe(event.seconds)
 
     def _retry(self, event: events.RetryScheduled) -> None:
-        self._child("retries", event.guard, self._host(event.host), _known(event.reason, RETRIES)).inc()
+        self._cell("retries", event.guard, self._host(event.host), _known(event.reason, RETRIES)).inc()
 
     def _ignored(self, event: events.HeadersIgnored) -> None:
         word = event.reason if _WORD.fullmatch(event.reason) else OTHER
-        self._child("ignored", event.guard, self._host(event.host), self._bounded("word", word, MAX_WORDS)).inc()
+        self._cell("ignored", event.guard, self._host(event.host), self._bounded("word", word, MAX_WORDS)).inc()
 
     def _store(self, event: events.StoreAnswered) -> None:
-        self._child("store_requests", event.guard, event.op, event.outcome).inc()
-        self._child("store_duration", event.guard, event.op, event.outcome).observe(event.seconds)
+        self._cell("store_requests", event.guard, event.op, event.outcome).inc()
+        self._cell("store_duration", event.guard, event.op, event.outcome).observe(event.seconds)
 
     def _degraded(self, event: events.StoreChanged) -> None:
-        self._child("degraded", event.guard).set(int(event.degraded))
+        self._cell("degraded", event.guard).set(int(event.degraded))
 
     def _mismatch(self, event: events.SecretMismatch) -> None:
-        self._child("mismatch", event.guard).set(int(event.mismatch))
+        self._cell("mismatch", event.guard).set(int(event.mismatch))
 
     def _ledger(self, event: events.LedgerSeen) -> None:
         if not self.buckets:
@@ -116,15 +116,15 @@ class PrometheusObserver:
         self._follow("bucket_attempts", event.guard, event.bucket, bucket, event.answered)
         self._follow("bucket_refused", event.guard, event.bucket, bucket, event.refused)
         if bucket != OTHER:
-            self._child("limit", event.guard, bucket).set(event.limit)
-            self._child("remaining", event.guard, bucket).set(event.remaining)
-            self._child("outstanding", event.guard, bucket).set(event.outstanding)
-            self._child("reset", event.guard, bucket).set(math.floor(self._wall() + event.resets_in))
+            self._cell("limit", event.guard, bucket).set(event.limit)
+            self._cell("remaining", event.guard, bucket).set(event.remaining)
+            self._cell("outstanding", event.guard, bucket).set(event.outstanding)
+            self._cell("reset", event.guard, bucket).set(math.floor(self._wall() + event.resets_in))
 
     def _permits(self, event: events.PermitsMoved) -> None:
         if self.buckets and event.op in OPS:
             bucket = self._bounded("bucket", event.bucket, self._max_buckets)
-            self._child("permits", event.guard, bucket, event.op).inc(event.count)
+            self._cell("permits", event.guard, bucket, event.op).inc(event.permits)
 
     # -- labels --------------------------------------------------------------------------------------------------------
 
@@ -134,7 +134,7 @@ class PrometheusObserver:
         before = self._totals.get(key, 0)
         if len(self._totals) < 20 * self._max_buckets or key in self._totals:
             self._totals[key] = total
-            self._child(name, guard, label).inc(total - before if total >= before else total)
+            self._cell(name, guard, label).inc(total - before if total >= before else total)
 
     def _host(self, host: str) -> str:
         return self._bounded("host", host, MAX_HOSTS)
@@ -148,12 +148,29 @@ class PrometheusObserver:
             known[name] = None
         return name
 
-    def _child(self, name: str, *labels: str) -> Any:
+    def _cells_of_call(self, event: events.CallFinished) -> tuple[Any, Any]:
+        labels = event.guard, self._host(event.host), _known(event.method, METHODS), _known(event.outcome, OUTCOMES)
+        found = self._cell("calls", *labels), self._cell("call_duration", *labels[:2])
+        return _kept(self._calls, event[:4], labels, found)
+
+    def _cells_of_attempt(self, event: events.AttemptFinished) -> tuple[Any, Any]:
+        labels = event.guard, self._host(event.host), _known(event.method, METHODS), _code(event.code)
+        found = self._cell("attempts", *labels), self._cell("attempt_duration", *labels[:2])
+        return _kept(self._attempts, event[:4], labels, found)
+
+    def _cell(self, name: str, *labels: str) -> Any:
         key = (name, *labels)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = self._series[name].labels(*labels)
-        return child
+        cell = self._cells.get(key)
+        if cell is None:
+            cell = self._cells[key] = self._numbers.cell(name, labels)
+        return cell
+
+
+def _kept(usual: Usual, said: tuple[Any, ...], labels: tuple[str, ...], found: tuple[Any, Any]) -> tuple[Any, Any]:
+    """``found``, for the next time too; unless a label is ``other``, for there may be any number of these."""
+    if OTHER not in labels:
+        usual[said] = found
+    return found
 
 
 def _known(word: str, words: frozenset[str]) -> str:
@@ -164,61 +181,3 @@ def _code(code: int | None) -> str:
     if code is None:
         return "error"
     return str(code) if 100 <= code <= 599 else OTHER
-
-
-_made: weakref.WeakKeyDictionary[CollectorRegistry, dict[str, Any]] = weakref.WeakKeyDictionary()
-
-
-def _series_of(registry: CollectorRegistry) -> dict[str, Any]:
-    """The series of a registry, made once: prometheus_client refuses to register a name twice."""
-    if registry not in _made:
-        _made[registry] = _counters(registry) | _histograms(registry) | _gauges(registry)
-    return _made[registry]
-
-
-def _counters(registry: CollectorRegistry) -> dict[str, Any]:
-    def counter(name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"clever_guard_{name}", text, ("guard", *labels), registry=registry)
-
-    return {
-        "calls": counter("calls_total", "Finished calls.", "host", "method", "outcome"),
-        "attempts": counter("attempts_total", "Sends.", "host", "method", "code"),
-        "retries": counter("retries_total", "Scheduled retries.", "host", "reason"),
-        "throttled": counter("throttled_total", "Answers 429 received.", "host"),
-        "ignored": counter("ignored_headers_total", "Header values refused as impossible.", "host", "reason"),
-        "permits": counter("permits_total", "Permits that changed hands.", "bucket", "op"),
-        "bucket_attempts": counter("bucket_attempts_total", "Answered attempts of the fleet.", "bucket"),
-        "bucket_refused": counter("bucket_refused_total", "Refused attempts of the fleet.", "bucket"),
-        "store_requests": counter("store_requests_total", "Store round trips.", "op", "outcome"),
-    }
-
-
-def _histograms(registry: CollectorRegistry) -> dict[str, Any]:
-    def histogram(name: str, text: str, *labels: str, buckets: tuple[float, ...] = WAITS) -> Histogram:
-        return Histogram(f"clever_guard_{name}", text, ("guard", *labels), registry=registry, buckets=buckets)
-
-    quick = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
-    return {
-        "call_duration": histogram("call_duration_seconds", "A whole call, waits included.", "host"),
-        "attempt_duration": histogram("attempt_duration_seconds", "One send.", "host"),
-        "wait": histogram("wait_seconds", "Time spent waiting.", "host", "reason"),
-        "store_duration": histogram(
-            "store_request_duration_seconds", "One store round trip.", "op", "outcome", buckets=quick
-        ),
-    }
-
-
-def _gauges(registry: CollectorRegistry) -> dict[str, Any]:
-    """``livemostrecent``: in multiprocess mode a parent that merely made the gauge would count as 0 in a minimum."""
-
-    def gauge(name: str, text: str, *labels: str, mode: Any = "livemostrecent") -> Gauge:
-        return Gauge(f"clever_guard_{name}", text, ("guard", *labels), registry=registry, multiprocess_mode=mode)
-
-    return {
-        "limit": gauge("quota_limit", "Requests of a window.", "bucket"),
-        "remaining": gauge("quota_remaining", "Remaining as last seen.", "bucket"),
-        "reset": gauge("quota_reset_timestamp_seconds", "When the window is over.", "bucket"),
-        "outstanding": gauge("quota_outstanding", "Permits drawn and not yet reported.", "bucket"),
-        "degraded": gauge("store_degraded", "1 while working without the store.", mode="livemax"),
-        "mismatch": gauge("store_secret_mismatch", "1 when this worker's secret is not the fleet's.", mode="livemax"),
-    }

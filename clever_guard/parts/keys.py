@@ -15,7 +15,7 @@ from typing import Protocol
 from clever_guard.model import Request
 
 KEPT = 1024
-"""Identities that are remembered instead of digested anew."""
+"""Tokens and identities that are remembered instead of read and digested anew; both stay in this process."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -35,15 +35,18 @@ class BearerToken:
 
     def __call__(self, request: Request, /) -> str | None:
         value = request.headers.get("Authorization")
-        if value is None:
-            return None
-        scheme, _, token = value.strip(" ").partition(" ")
-        token = token.strip(" ")
-        if scheme.lower() != "bearer" or not token:
-            return None
-        if _CONTROL.search(token):
-            raise ValueError("the bearer token contains a control character (a line end?); strip it before sending")
-        return token
+        return None if value is None else _bearer(value)
+
+
+@lru_cache(maxsize=KEPT)
+def _bearer(value: str) -> str | None:
+    scheme, _, token = value.strip(" ").partition(" ")
+    token = token.strip(" ")
+    if scheme.lower() != "bearer" or not token:
+        return None
+    if _CONTROL.search(token):
+        raise ValueError("the bearer token contains a control character (a line end?); strip it before sending")
+    return token
 
 
 @lru_cache(maxsize=KEPT)

@@ -20,7 +20,6 @@ from clever_guard.model import (
     UNSENT,
     Claim,
     Failure,
-    HeaderReport,
     Hold,
     Outcome,
     Permit,
@@ -28,7 +27,6 @@ from clever_guard.model import (
     Receipt,
     Reply,
     Request,
-    Ticket,
 )
 from clever_guard.parts.keys import BearerToken, Key, identity
 from clever_guard.quota.names import plain
@@ -85,14 +83,18 @@ class Quota:
         if claim is None:
             request.without_permit = True
             return (yield from proceed(request))
-        permit = yield from _permit(claim)
+        answer: Permit | Hold = yield Reserve(claim)
+        permit = (yield from _wait(claim, answer)) if isinstance(answer, Hold) else answer
         sends = request.sends
         outcome: Outcome | None = None
         try:
             outcome = yield from proceed(request)
             return outcome
         finally:
-            yield from self._settle(request, permit, outcome, request.sends > sends)
+            receipt, ignored = self._receipt(outcome, request.sends > sends)
+            yield Settle(permit, receipt)
+            for reason in ignored:
+                yield Emit(HeadersIgnored(request.guard, request.host, reason))
 
     def claim(self, request: Request) -> Claim | None:
         """Whose budget this request draws on; None when its key is None. Raises ValueError for a token with CR/LF."""
@@ -101,22 +103,10 @@ class Quota:
         if token is None:
             return None
         digest = identity(token if name is None else ACCOUNT + name, self.secret)
-        return Claim(
-            identity=digest,
-            route=plain(self.route(request)) if self.route else "",
-            limit=self.limit,
-            window=self.window,
-            reserve=self.reserves.get(request.priority, 0) if request.priority else 0,
-            label=plain(name) if name is not None else digest[:12],
-        )
-
-    def _settle(
-        self, request: Request, permit: Permit, outcome: Outcome | None, sent: bool
-    ) -> Generator[Effect[Any], Any, None]:
-        receipt, ignored = self._receipt(outcome, sent)
-        yield from Settle(permit, receipt)
-        for reason in ignored:
-            yield from Emit(HeadersIgnored(request.guard, request.host, reason))
+        route = plain(self.route(request)) if self.route else ""
+        reserve = self.reserves.get(request.priority, 0) if request.priority else 0
+        label = plain(name) if name is not None else digest[:12]
+        return Claim(digest, route, self.limit, self.window, reserve, label)
 
     def _receipt(self, outcome: Outcome | None, sent: bool) -> tuple[Receipt, tuple[str, ...]]:
         if isinstance(outcome, Reply):
@@ -126,25 +116,21 @@ class Quota:
         return (UNKNOWN if sent else UNSENT), ()
 
     def _answered(self, reply: Reply) -> tuple[Receipt, tuple[str, ...]]:
-        report = self._read(reply)
-        judged = [self._judged(reading) for reading in report.readings]
-        readings = tuple(reading for reading in judged if isinstance(reading, Reading))
-        ignored = report.ignored + tuple(reason for reason in judged if isinstance(reason, str))
+        assert not isinstance(self.dialect, str)
+        report = self.dialect(reply.headers, reply.status, reply.wall)
+        readings: tuple[Reading, ...] = ()
+        ignored = report.ignored
+        for reading in report.readings:
+            judged = self._judged(reading)
+            if isinstance(judged, str):
+                ignored += (judged,)
+            else:
+                readings += (judged,)
+        status, retry_after = reply.status, report.retry_after
         receipt = Receipt(
-            sent=True,
-            answered=True,
-            ok=reply.status < 400,
-            refused=reply.status == 429,
-            sent_at=reply.sent_at,
-            received_at=reply.received_at,
-            readings=readings,
-            retry_after=report.retry_after,
+            True, True, status < 400, status == 429, reply.sent_at, reply.received_at, readings, retry_after
         )
         return receipt, ignored
-
-    def _read(self, reply: Reply) -> HeaderReport:
-        assert not isinstance(self.dialect, str)
-        return self.dialect(reply.headers, reply.status, reply.wall)
 
     def _judged(self, reading: Reading) -> Reading | str:
         """The reading with a harmless bucket name and a bounded reset, or the reason why it cannot be.
@@ -152,22 +138,22 @@ class Quota:
         Without a Date the end of the window is at most a window away, and that is all that is known: our own clock, a few
         seconds ahead of the server's, would say too early. The borders themselves teach the rest.
         """
-        resets_in, dated = reading.resets_in, True
-        if resets_in is None:
-            resets_in, dated = self.window, False
-        if resets_in < PAST:
+        if reading.resets_in is None:
+            reading = reading._replace(resets_in=self.window, dated=False)
+        ahead = reading.resets_in or 0.0
+        if ahead < PAST:
             return "reset_past"
-        if resets_in > (self.max_window or 2 * self.window):
+        if ahead > (self.max_window or 2 * self.window):
             return "reset_far"
-        return Reading(reading.limit, reading.remaining, reading.reset, resets_in, plain(reading.bucket), dated)
+        name = plain(reading.bucket)
+        return reading if name == reading.bucket else reading._replace(bucket=name)
 
 
-def _permit(claim: Claim) -> Generator[Effect[Any], Any, Permit]:
-    """Ask, and wait for as long as the answer is "hold"; the place in the queue is kept."""
-    ticket: Ticket | None = None
-    while True:
-        answer: Permit | Hold = yield from Reserve(claim, ticket)
-        if isinstance(answer, Permit):
-            return answer
+def _wait(claim: Claim, hold: Hold) -> Generator[Effect[Any], Any, Permit]:
+    """Wait for as long as the answer is "hold"; the place in the queue is kept."""
+    answer: Permit | Hold = hold
+    while isinstance(answer, Hold):
         ticket = answer.ticket
         yield from Wait(answer.seconds, "quota", at_least=answer.at_least, ticket=ticket, bucket=claim.label)
+        answer = yield from Reserve(claim, ticket)
+    return answer

@@ -6,7 +6,8 @@ A refusal (429) is not waited for here when a Quota is inside: Quota's hold is t
 Retry only one header. A second refusal of one call within a window comes from a limit that nobody knows, so it backs
 off.
 
-    around         talks: the loop
+    around         the first attempt, which is nearly always the last
+    _repeat        talks: the loop
     _wait_for      decides: how long, and what for
     server_wait    reads: what an answer asks for
 """
@@ -75,17 +76,24 @@ class Retry:
         return replace(self, chance=chance, quota_window=quota_window)
 
     def around(self, request: Request, proceed: Proceed, /) -> Flow:
+        outcome = yield from proceed(request)
+        verdict = self.classifier(request, outcome)
+        if verdict not in AGAIN or not repeatable(request, outcome, verdict):
+            return outcome
+        return (yield from self._repeat(request, proceed, outcome, verdict))
+
+    def _repeat(self, request: Request, proceed: Proceed, outcome: Outcome, verdict: Verdict) -> Flow:
         course = _Course()
         while True:
-            outcome = yield from proceed(request)
             course.reached = course.reached or isinstance(outcome, Reply) or outcome.sent
-            verdict = self.classifier(request, outcome)
-            if verdict not in AGAIN or not repeatable(request, outcome, verdict):
-                return outcome
             if course.retries >= self.max_retries:
                 return (yield from self._give_up(request, course, outcome))
             course.retries += 1
             yield from self._pass_on(request, course, outcome, verdict)
+            outcome = yield from proceed(request)
+            verdict = self.classifier(request, outcome)
+            if verdict not in AGAIN or not repeatable(request, outcome, verdict):
+                return outcome
 
     def _pass_on(
         self, request: Request, course: _Course, outcome: Outcome, verdict: Verdict

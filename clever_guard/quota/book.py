@@ -73,7 +73,7 @@ class Book:
             return False
         if ticket is not None and ticket in self.promised:
             return True
-        for other, until in list(self.promised.items()):
+        for other, until in list(self.promised.items()) if self.promised else ():
             if until < now:
                 del self.promised[other]
         return self.lease.left > len(self.promised)
@@ -155,7 +155,9 @@ class Book:
         lease = self.lease
         if lease is None:
             return
-        self._move(lease, "returned", lease.give_back(count))
+        count = lease.give_back(count)
+        if count:
+            self._move(lease, "returned", count)
         if lease.left == 0:
             self.lease = None
         if lease.unsent:
@@ -166,22 +168,28 @@ class Book:
     def settle(self, lease: Lease, receipt: Receipt, now: float) -> list[Ticket]:
         """Enter what became of a permit; returns whom to wake."""
         lease.open -= 1
-        if receipt.sent:
-            self._sent(lease, receipt)
+        if receipt.answered:
+            self._answered(lease, receipt)
+        elif receipt.sent:
+            self._move(lease, "expired", 1)
         else:
             self._take_back(lease, now)
-        if lease.has_news:
-            self.unsaid[lease] = None
-        if lease.kind != "lease" and lease.finished and not self.drawing and self.waiting:
+        if not self.waiting:
+            return []
+        if lease.kind != "lease" and lease.finished and not self.drawing:
             self.ask_at = now
             return [next(iter(self.waiting))]
-        return self.promise(now) if self.lease is not None and self.waiting else []
+        return self.promise(now) if self.lease is not None else []
 
-    def _sent(self, lease: Lease, receipt: Receipt) -> None:
-        self._move(lease, "used" if receipt.answered else "expired", 1)
-        lease.enter(receipt, self.clock)
-        if self.lease is lease and receipt.readings:
-            self.give_back(lease.left - min(lease.left, lease.may_keep(receipt)))
+    def _answered(self, lease: Lease, receipt: Receipt) -> None:
+        self._move(lease, "used", 1)
+        lease.enter(receipt)
+        if self.lease is lease:
+            kept = lease.may_keep(receipt)
+            if kept < lease.left:
+                self.give_back(lease.left - kept)
+        if lease.has_news:
+            self.unsaid[lease] = None
 
     def _take_back(self, lease: Lease, now: float) -> None:
         """Unsent: back into the hand while the lease lives, else to the ledger."""
@@ -189,11 +197,11 @@ class Book:
             lease.left += 1
         else:
             lease.unsent += 1
+            self.unsaid[lease] = None
             self._move(lease, "returned", 1)
 
     def _move(self, lease: Lease, op: str, count: int) -> None:
-        if count:
-            self.moves[self.claim.label, lease.buckets[0], op] += count
+        self.moves[self.claim.label, lease.buckets[0], op] += count
 
     # -- reports -------------------------------------------------------------------------------------------------------
 
@@ -206,6 +214,6 @@ class Book:
 
     def tell(self) -> list[tuple[Lease, Report]]:
         """Everything not yet reported, with the leases it is of."""
-        told = [(lease, report) for lease in self.unsaid if (report := lease.tell()) is not None]
+        told = [(lease, report) for lease in self.unsaid if (report := lease.tell(self.clock)) is not None]
         self.unsaid.clear()
         return told

@@ -59,8 +59,9 @@ class Books:
         """A permit, a hold, or the trip that must be made before asking again."""
         with self._lock:
             book = self._book(claim, now)
-            book.expire(now)
-            self._listen(book)
+            if book.lease is not None and now >= book.lease.expires:
+                book.expire(now)
+                self._listen(book)
             if book.may_take(ticket, now):
                 return book.hand_out(ticket, now, self.ttl)
             if book.may_draw(now):
@@ -74,16 +75,21 @@ class Books:
                 return
             permit.settled = True
             book: Book = permit.book
-            wake = book.settle(permit.lease, receipt, now)
+            lease: Lease = permit.lease
+            wake = book.settle(lease, receipt, now)
             self._listen(book)
-            if book.urgent:
+            if lease.finished and book.urgent:
                 self._urgent[book] = None
-        _call(wake)
+        if wake:
+            _call(wake)
+
+    @property
+    def pressing(self) -> bool:
+        """Whether there may be a report that should not wait for company. Asked after each call, without the lock."""
+        return bool(self._urgent)
 
     def due(self, now: float) -> Trip | None:
-        """A report that should not wait for company. Asked after each call."""
-        if not self._urgent:
-            return None
+        """That report."""
         with self._lock:
             for book in list(self._urgent):
                 if book.drawing or not book.unsaid:

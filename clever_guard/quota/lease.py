@@ -1,18 +1,23 @@
-"""A lease: a handful of permits drawn together, and what became of each of them."""
+"""A lease: a handful of permits drawn together, and what became of each of them.
+
+Gathering   what answers say of one window, on the driver's clock, while they still come
+Sight       the same, told to the store on the store's clock
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from clever_guard.model import Reading, Receipt
 from clever_guard.quota.store import Answer, Report, Sight
 
 MAX_PAUSE = 86_400_000
+MAX_LEFT = 10**15
 
 
-@dataclass(frozen=True, slots=True)
-class StoreClock:
+class StoreClock(NamedTuple):
     """How local times translate: the store said ``now`` at some moment between ``asked`` and ``got``."""
 
     now: int = 0
@@ -24,6 +29,49 @@ class StoreClock:
 
     def at_most(self, local: float) -> int:
         return self.now + math.ceil((local - self.asked) * 1000)
+
+
+class Gathering:
+    """What answers say about one window of a bucket. Joined answer by answer: this is done for each, telling is not."""
+
+    __slots__ = ("answers", "high", "limit", "low", "received", "remaining", "sent")
+
+    def __init__(self) -> None:
+        self.limit = 0
+        self.remaining = MAX_LEFT
+        self.sent = self.low = -math.inf
+        self.received = self.high = math.inf
+        self.answers = 0
+
+    def add(self, receipt: Receipt, reading: Reading) -> None:
+        """Join what one more answer says: the least that is left, the narrowest bracket."""
+        sent, received, ahead = receipt.sent_at, receipt.received_at, reading.resets_in or 0.0
+        low = sent + ahead if reading.dated else sent
+        self.answers += 1
+        self.limit = reading.limit
+        if reading.remaining < self.remaining or receipt.refused:
+            self.remaining = 0 if receipt.refused else reading.remaining
+        if sent > self.sent:
+            self.sent = sent
+        if received < self.received:
+            self.received = received
+        if low > self.low:
+            self.low = low
+        if received + ahead < self.high:
+            self.high = received + ahead
+
+    def sight(self, bucket: str, reset: float, clock: StoreClock) -> Sight:
+        return Sight(
+            bucket,
+            self.limit,
+            self.remaining,
+            int(reset * 1000),
+            clock.at_least(self.low),
+            clock.at_most(self.high),
+            clock.at_least(self.sent),
+            clock.at_most(self.received),
+            self.answers,
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -50,7 +98,10 @@ class Lease:
     blank: int = 0
     trailing: int = 0
     """Answers without quota headers since the last one with: no reading covers them."""
-    sights: dict[tuple[str, int], Sight] = field(default_factory=dict)
+    gatherings: dict[tuple[str, float], Gathering] = field(default_factory=dict)
+    """By bucket and the server's number for the reset."""
+    again: tuple[Sight, ...] = ()
+    """Those of a report whose fate is unknown."""
 
     @property
     def finished(self) -> bool:
@@ -58,7 +109,7 @@ class Lease:
 
     @property
     def has_news(self) -> bool:
-        return bool(self.answered or self.refused or self.unsent or self.blank or self.sights)
+        return bool(self.answered or self.refused or self.unsent or self.blank or self.again)
 
     def take(self) -> None:
         self.left -= 1
@@ -71,14 +122,17 @@ class Lease:
         self.unsent += count
         return count
 
-    def enter(self, receipt: Receipt, clock: StoreClock) -> None:
-        """What became of a permit that was sent. An unknown outcome is not counted: it ages in the ledger."""
+    def enter(self, receipt: Receipt) -> None:
+        """What became of a permit that was answered. An unknown outcome is not counted: it ages in the ledger."""
         if receipt.readings:
             self.answered += 1
             self.refused += receipt.refused
             self.trailing = 0
             for reading in receipt.readings:
-                self.keep(_sight(clock, receipt, reading))
+                gathering = self.gatherings.get((reading.bucket, reading.reset))
+                if gathering is None:
+                    gathering = self.gatherings[reading.bucket, reading.reset] = Gathering()
+                gathering.add(receipt, reading)
         elif receipt.refused:
             self.refused += 1
             self.pause = max(self.pause, min(MAX_PAUSE, int((receipt.retry_after or 0) * 1000)))
@@ -91,33 +145,36 @@ class Lease:
 
         A lowered limit leaves none: the whole fleet holds permits of the old one.
         """
-        lowered = any(reading.limit < self.limits.get(reading.bucket, 0) for reading in receipt.readings)
-        if receipt.refused or lowered:
+        if receipt.refused:
             return 0
-        return min((reading.remaining for reading in receipt.readings), default=self.left)
+        kept = self.left
+        for reading in receipt.readings:
+            if reading.limit < self.limits.get(reading.bucket, 0):
+                return 0
+            if reading.remaining < kept:
+                kept = reading.remaining
+        return kept
 
-    def keep(self, sight: Sight) -> None:
-        """Join what answers said about one window."""
-        key = (sight.bucket, sight.reset)
-        other = self.sights.get(key)
-        self.sights[key] = sight if other is None else _joined(other, sight)
-
-    def tell(self) -> Report | None:
+    def tell(self, clock: StoreClock) -> Report | None:
         """Everything not yet reported, once; None when there is nothing."""
         if not self.has_news:
             return None
-        sights = tuple(_covering(sight, self.trailing) for sight in self.sights.values())
+        sights = _joined(self.again, self._sights(clock))
         report = Report(
             self.stamp, self.buckets, self.answered, self.refused, self.unsent, self.pause, self.blank, sights
         )
         self.answered = self.refused = self.unsent = self.pause = self.blank = self.trailing = 0
-        self.sights = {}
+        self.gatherings, self.again = {}, ()
         return report
+
+    def _sights(self, clock: StoreClock) -> list[Sight]:
+        for gathering in self.gatherings.values():
+            gathering.remaining = max(0, gathering.remaining - self.trailing)
+        return [gathering.sight(bucket, reset, clock) for (bucket, reset), gathering in self.gatherings.items()]
 
     def hear_again(self, report: Report) -> None:
         """A report whose fate is unknown: its counts are dropped, its readings are true whenever they come."""
-        for sight in report.sights:
-            self.keep(replace(sight, answers=0))
+        self.again = _joined(self.again, [replace(sight, answers=0) for sight in report.sights])
 
 
 def granted(answer: Answer, expires: float) -> Lease:
@@ -126,21 +183,18 @@ def granted(answer: Answer, expires: float) -> Lease:
     return Lease(answer.now, answer.buckets, answer.kind, answer.granted, answer.granted, expires, limits)
 
 
-def _sight(clock: StoreClock, receipt: Receipt, reading: Reading) -> Sight:
-    sent = clock.at_least(receipt.sent_at)
-    received = clock.at_most(receipt.received_at)
-    ahead = int((reading.resets_in or 0.0) * 1000)
-    remaining = 0 if receipt.refused else reading.remaining
-    reset = int(reading.reset * 1000)
-    low = sent + ahead if reading.dated else sent
-    return Sight(reading.bucket, reading.limit, remaining, reset, low, received + ahead, sent, received)
+def _joined(earlier: tuple[Sight, ...], later: list[Sight]) -> tuple[Sight, ...]:
+    """What both say: one sight for each window."""
+    if not earlier:
+        return tuple(later)
+    sights = {(sight.bucket, sight.reset): sight for sight in earlier}
+    for sight in later:
+        key = (sight.bucket, sight.reset)
+        sights[key] = _join(sights[key], sight) if key in sights else sight
+    return tuple(sights.values())
 
 
-def _covering(sight: Sight, trailing: int) -> Sight:
-    return replace(sight, remaining=max(0, sight.remaining - trailing)) if trailing else sight
-
-
-def _joined(one: Sight, other: Sight) -> Sight:
+def _join(one: Sight, other: Sight) -> Sight:
     return Sight(
         one.bucket,
         other.limit,

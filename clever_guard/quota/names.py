@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 
 
+@lru_cache(maxsize=1024)
 def plain(name: str) -> str:
     """``name`` itself where it is a short plain word (or empty), else a digest of it. Total and deterministic."""
     if not name or _PLAIN.fullmatch(name):

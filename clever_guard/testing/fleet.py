@@ -87,7 +87,11 @@ def _option(name: str, value: Any) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Fleet:
-    """``workers`` processes of ``threads`` threads that call ``url`` as fast as they may."""
+    """``workers`` processes of ``threads`` threads that call ``url`` as fast as they may.
+
+    ``client`` makes what sends in each process, given a Counter whose counts come back with the others; default: a PoolManager,
+    guarded or not.
+    """
 
     url: str
     store: str
@@ -97,6 +101,7 @@ class Fleet:
     threads: int = 1
     path: str = "/v2.0/students?limit=1"
     guarded: bool = True
+    client: Callable[[Counter[str]], Any] | None = None
 
     def run(
         self, seconds: float, disturb: Callable[[list[multiprocessing.Process]], None] | None = None
@@ -139,16 +144,9 @@ class _Tally:
 
 def _work(fleet: Fleet, number: int, begin: float, until: float, results: Any) -> None:
     """One worker process, until ``until``."""
-    import urllib3
-
-    from clever_guard import presets
-
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    http = urllib3.PoolManager(maxsize=fleet.threads)
-    guard = presets.clever(fleet.store, limit=fleet.limit, window=fleet.window, observers=[], max_wait=3600)
-    if fleet.guarded:
-        guard.wrap(http)
     tally = _Tally()
+    http, guard = _client(fleet, tally.counts)
     headers = {"Authorization": f"Bearer {TOKEN}", "X-Worker": str(number)}
     time.sleep(max(0.0, begin - time.time()))
     threads = [
@@ -159,10 +157,26 @@ def _work(fleet: Fleet, number: int, begin: float, until: float, results: Any) -
     _hammer(http, fleet, headers, until, tally)
     for thread in threads:
         thread.join()
-    guard.close()
+    if guard is not None:
+        guard.close()
     if results is not None:
         results.put(dict(tally.counts))
     os._exit(0)
+
+
+def _client(fleet: Fleet, counts: Counter[str]) -> tuple[Any, Any]:
+    """What sends, and the guard to close at the end."""
+    import urllib3
+
+    from clever_guard import presets
+
+    if fleet.client is not None:
+        return fleet.client(counts), None
+    http = urllib3.PoolManager(maxsize=fleet.threads)
+    if not fleet.guarded:
+        return http, None
+    guard = presets.clever(fleet.store, limit=fleet.limit, window=fleet.window, observers=[], max_wait=3600)
+    return guard.wrap(http), guard
 
 
 def _hammer(http: Any, fleet: Fleet, headers: dict[str, str], until: float, tally: _Tally) -> None:

@@ -344,6 +344,8 @@ def test_a_store_that_does_not_answer_a_draw_ends_the_call(world: World) -> None
 
 def test_a_store_that_does_not_hear_a_report_ends_no_call(world: World) -> None:
     class Talkative(Books):
+        pressing = True
+
         def due(self, now: float) -> Trip | None:
             return Trip((), ())
 
@@ -392,9 +394,9 @@ def test_close_gives_unspent_permits_back(world: World) -> None:
     store = FlakyStore(lambda: int(world.time * 1000))
     books = Books()
     driver = world.driver(books, store)
-    permit = driver._perform(Reserve(CLAIM), request(), world)
+    permit = driver._reserve(Reserve(CLAIM), request(), world)
     assert isinstance(permit, Permit)
-    driver._perform(Settle(permit, UNSENT), request(), world)
+    driver._settle(Settle(permit, UNSENT), request(), world)
     driver.close()
     (record,) = store.snapshot().values()
     assert all(sum(ledger.out) == 0 for ledger in record.ledgers.values())

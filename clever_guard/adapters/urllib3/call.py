@@ -9,6 +9,7 @@ is put back there.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from urllib3 import HTTPConnectionPool
@@ -19,6 +20,7 @@ from urllib3.util.timeout import _DEFAULT_TIMEOUT
 from clever_guard.adapters.families import into
 from clever_guard.adapters.urllib3.redirects import follow
 from clever_guard.adapters.urllib3.request import Native, Place, make_request, place_of
+from clever_guard.adapters.urllib3.timeouts import usual
 from clever_guard.adapters.urllib3.transport import TRANSPORT
 from clever_guard.errors import GuardError
 from clever_guard.model import Failure
@@ -60,7 +62,7 @@ def guarded_urlopen(
     if len(arguments) < len(args) + len(kwargs) or "url" not in arguments or "method" not in arguments:
         return urlopen(*args, **kwargs)  # it raises the TypeError that it always raised
     place = place_of(pool, arguments["url"])
-    watch = next((watch for watch in watches if watch.guard.covers(place[1])), None)
+    watch = _watch_over(place[1], watches)
     if watch is None:
         return urlopen(*args, **kwargs)
     try:
@@ -71,9 +73,17 @@ def guarded_urlopen(
         raise into(HTTPError, error) from error.__cause__
 
 
+def _watch_over(host: str, watches: Sequence[Watch]) -> Watch | None:
+    for watch in watches:
+        if watch.guard.covers(host):
+            return watch
+    return None
+
+
 def _send_as_is(watch: Watch, pool: HTTPConnectionPool, urlopen: Any, arguments: dict[str, Any], place: Place) -> Any:
     """Shadow: the caller's own retries and redirects stay, the guard only counts."""
-    return _call(watch, Native(urlopen, {"timeout": _DEFAULT_TIMEOUT} | arguments, pool, None), place)
+    attempt = arguments | {"timeout": usual(pool, arguments.get("timeout", _DEFAULT_TIMEOUT), None)}
+    return _call(watch, Native(urlopen, attempt, pool), place)
 
 
 def _send_and_follow(
@@ -83,17 +93,21 @@ def _send_and_follow(
     retries = arguments.get("retries")
     if not isinstance(retries, Retry):
         retries = Retry.from_int(retries, redirect=redirect, default=pool.retries)
-    attempt = {"timeout": _DEFAULT_TIMEOUT} | arguments
-    attempt["retries"], attempt["redirect"] = _silenced(retries), False
-    native = Native(urlopen, attempt, pool, watch.guard.timeout)
+    timeout = usual(pool, arguments.get("timeout", _DEFAULT_TIMEOUT), watch.guard.timeout)
+    attempt = arguments | {"retries": _silenced(retries), "redirect": False, "timeout": timeout}
+    native = Native(urlopen, attempt, pool)
     response = _call(watch, native, place)
     response.retries = retries
     location = redirect and response.get_redirect_location()
     return follow(pool, arguments, native.body_start, retries, response, location) if location else response
 
 
+@lru_cache(maxsize=64)
 def _silenced(retries: Retry) -> Retry | bool:
-    """A Retry that repeats nothing; where the caller's lets the bare exception out instead of MaxRetryError, so does this."""
+    """A Retry that repeats nothing; where the caller's lets the bare exception out instead of MaxRetryError, so does this.
+
+    Remembered by identity: urllib3 never changes a Retry, it makes new ones.
+    """
     if retries.total is False:
         return False
     connect, read, other = (

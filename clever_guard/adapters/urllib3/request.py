@@ -9,7 +9,7 @@ from urllib3 import HTTPConnectionPool
 from urllib3.util import parse_url
 
 from clever_guard.adapters.urllib3.bodies import start_of
-from clever_guard.call_options import CallOptions, current
+from clever_guard.call_options import current
 from clever_guard.model import Request
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class HeaderLookup:
 
     def get(self, name: str, /) -> str | None:
         value = self._headers.get(name)
+        if value.__class__ is str:
+            return value
         if value is None:
             value = self._scan(name.lower())
         return value.decode("latin-1") if isinstance(value, bytes) else value
@@ -48,8 +50,6 @@ class Native:
     urlopen: Any
     arguments: dict[str, Any]
     pool: HTTPConnectionPool
-    timeout: tuple[float, float] | None
-    """The guard's (connect, read) seconds for callers and pools that say nothing."""
     body_start: int | None = None
 
 
@@ -73,23 +73,19 @@ def make_request(watch: Watch, native: Native, place: Place) -> Request:
     arguments = native.arguments
     options = current().over(watch.options)
     rewindable, native.body_start = start_of(arguments.get("body"), arguments.get("body_pos"))
-    scheme, host, port = place
-    return Request(
-        method=str(arguments["method"]).upper(),
-        scheme=scheme,
-        host=host,
-        port=port,
-        target=arguments["url"],
-        headers=HeaderLookup(headers_of(native.pool, arguments)),
-        guard=watch.guard.name,
-        rewindable=rewindable,
-        idempotent=options.idempotent,
-        priority=options.priority,
-        max_wait=watch.guard.max_wait if options.max_wait is None else options.max_wait,
-        deadline=_deadline(watch, options),
-        native=native,
+    max_wait = watch.guard.max_wait if options.max_wait is None else options.max_wait
+    deadline = None if options.deadline is None else watch.guard.driver.now() + options.deadline
+    request = Request(
+        str(arguments["method"]).upper(),
+        *place,
+        arguments["url"],
+        HeaderLookup(headers_of(native.pool, arguments)),
+        watch.guard.name,
+        rewindable,
+        options.idempotent,
+        options.priority,
+        deadline,
+        max_wait,
     )
-
-
-def _deadline(watch: Watch, options: CallOptions) -> float | None:
-    return None if options.deadline is None else watch.guard.driver.now() + options.deadline
+    request.native = native
+    return request

@@ -14,12 +14,15 @@ MOST = 1e8
 """Three years: a socket refuses timeouts that overflow its clock."""
 
 
-def bounded(pool: HTTPConnectionPool, given: Any, usual: tuple[float, float] | None, left: float | None) -> Any:
-    """The timeout for an attempt, with ``left`` seconds to the deadline (None: no deadline)."""
-    if given is _DEFAULT_TIMEOUT:
-        given = _usual(usual) if usual and _says_nothing(pool.timeout) else pool.timeout
-    if left is None:
+def usual(pool: HTTPConnectionPool, given: Any, of_guard: tuple[float, float] | None) -> Any:
+    """The timeout of a call: ``given`` by the caller, the pool's, or the guard's (connect, read) seconds, in that order."""
+    if given is not _DEFAULT_TIMEOUT:
         return given
+    return _made(of_guard) if of_guard is not None and _says_nothing(pool.timeout) else pool.timeout
+
+
+def bounded(given: Any, left: float) -> Timeout:
+    """``given``, but at most the ``left`` seconds to the deadline."""
     timeout = given if isinstance(given, Timeout) else Timeout.from_float(given)
     left = min(MOST, max(LEAST, left))
     return Timeout(
@@ -28,7 +31,7 @@ def bounded(pool: HTTPConnectionPool, given: Any, usual: tuple[float, float] | N
 
 
 @lru_cache(maxsize=64)
-def _usual(seconds: tuple[float, float]) -> Timeout:
+def _made(seconds: tuple[float, float]) -> Timeout:
     """urllib3 clones the timeouts it is given, so calls may share one."""
     return Timeout(connect=seconds[0], read=seconds[1])
 

@@ -23,11 +23,11 @@ class Urllib3Transport:
 
     def send(self, request: Request, /) -> Outcome:
         native: Native = request.native
-        arguments = native.arguments.copy()
-        left = None if request.deadline is None else request.deadline - request.now
-        arguments["timeout"] = bounded(native.pool, arguments["timeout"], native.timeout, left)
+        arguments = native.arguments
+        if request.deadline is not None:
+            arguments = arguments | {"timeout": bounded(arguments["timeout"], request.deadline - request.now)}
         if request.sends > 1 and native.body_start is not None:
-            arguments["body_pos"] = native.body_start
+            arguments = arguments | {"body_pos": native.body_start}
         try:
             response = native.urlopen(**arguments)
         except HTTPError as error:

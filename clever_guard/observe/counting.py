@@ -1,0 +1,135 @@
+"""Where the numbers of a registry are kept: our own, read when Prometheus asks, or prometheus_client's children.
+
+    Own        plain numbers, and a collector that reads them at scrape time. Counting costs a quarter of a child's increment
+    Children   prometheus_client's: for multiprocess mode, which exports no custom collector, and Pythons without a GIL
+
+Both give out cells with ``inc``, ``set`` and ``observe``. An own cell needs no lock: CPython changes threads, and runs signal
+handlers, at calls and backward jumps only, and there is none between reading and writing in ``self.value += amount``. Nor can a
+signal handler that emits ever wait for a lock that its own thread holds.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+from bisect import bisect_left
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any, Protocol, TypeAlias
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from clever_guard.observe.series import SERIES, Series
+
+Labels: TypeAlias = tuple[str, ...]
+
+
+class Numbers(Protocol):
+    """Cells by series and label values; the same cell for the same question."""
+
+    def cell(self, name: str, labels: Labels, /) -> Any: ...
+
+
+class Number:
+    """A counter or a gauge."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0.0
+
+    def inc(self, amount: float = 1.0) -> None:
+        self.value += amount
+
+    def set(self, value: float) -> None:
+        self.value = value
+
+
+class Times:
+    """A histogram: how many came to rest in each bucket, and their sum."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+        self.sum += seconds
+
+
+class Own(Collector):
+    """Our own numbers of one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._cells: dict[str, dict[Labels, Any]] = {name: {} for name in SERIES}
+        registry.register(self)
+
+    def cell(self, name: str, labels: Labels, /) -> Any:
+        series = SERIES[name]
+        return self._cells[name].setdefault(labels, Times(series.bounds) if series.bounds else Number())
+
+    def describe(self) -> list[Metric]:
+        """The names, so that a registry notices when another collector has them."""
+        return [_family(series) for series in SERIES.values()]
+
+    def collect(self) -> Iterator[Metric]:
+        for name, series in SERIES.items():
+            family = _family(series)
+            for labels, cell in list(self._cells[name].items()):
+                _add(family, labels, cell)
+            yield family
+
+
+class Children:
+    """prometheus_client's own metrics and their children."""
+
+    _KINDS: dict[str, Any] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}  # noqa: RUF012  (never changed)
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._metrics = {name: self._made(series, registry) for name, series in SERIES.items()}
+
+    def cell(self, name: str, labels: Labels, /) -> Any:
+        return self._metrics[name].labels(*labels)
+
+    def _made(self, series: Series, registry: CollectorRegistry) -> Any:
+        more: dict[str, Any] = {"buckets": series.bounds} if series.kind == "histogram" else {}
+        if series.kind == "gauge":
+            more = {"multiprocess_mode": series.mode}
+        return self._KINDS[series.kind](series.name, series.text, series.labels, registry=registry, **more)
+
+
+_made: weakref.WeakKeyDictionary[CollectorRegistry, Numbers] = weakref.WeakKeyDictionary()
+
+
+def numbers_of(registry: CollectorRegistry) -> Numbers:
+    """The numbers of a registry, made once: observers that share it share them, and a name is registered only once."""
+    if registry not in _made:
+        _made[registry] = Own(registry) if _may_own() else Children(registry)
+    return _made[registry]
+
+
+def _may_own() -> bool:
+    has_gil = getattr(sys, "_is_gil_enabled", lambda: True)
+    return has_gil() and not os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+
+
+def _family(series: Series) -> Metric:
+    if series.kind == "counter":
+        return CounterMetricFamily(series.name, series.text, labels=series.labels)
+    kind = GaugeMetricFamily if series.kind == "gauge" else HistogramMetricFamily
+    return kind(series.name, series.text, labels=series.labels)
+
+
+def _add(family: Any, labels: Labels, cell: Any) -> None:
+    if isinstance(cell, Number):
+        family.add_metric(labels, cell.value)
+        return
+    names = [*map(str, cell.bounds), "+Inf"]
+    family.add_metric(labels, list(zip(names, accumulate(cell.counts), strict=True)), cell.sum)
