@@ -4,11 +4,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test unit lint types bench simulate redis clean
+.PHONY: help demo test unit lint types bench bench-full simulate redis clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -49,8 +49,16 @@ types: $(VENV)/.dev  ## mypy strict and pyright
 	@$(BIN)/mypy
 	@$(BIN)/pyright --warnings
 
-bench: $(VENV)/.dev redis  ## a fleet of real processes, judged by the emulator
-	@$(BIN)/python benchmarks/fleet.py
+$(VENV)/.bench: $(VENV)/.dev
+	@echo "installing what the benchmarks compare with ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	@touch $@
+
+bench: $(VENV)/.bench redis  ## what it costs and what a fleet gets, beside other libraries (a minute)
+	@$(BIN)/python -m benchmarks
+
+bench-full: $(VENV)/.bench redis  ## the same with every contestant and scenario, and the pictures (an hour)
+	@$(BIN)/python -m benchmarks --full
 
 simulate: $(VENV)/.dev  ## 280 schedules of the simulated fleet
 	@$(BIN)/python -m clever_guard.testing.simulate --seeds 280

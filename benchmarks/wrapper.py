@@ -1,34 +1,29 @@
 """What the guard itself costs: microseconds of CPU for each call around a stub that answers at once.
 
-    python benchmarks/wrapper.py             a table, piece by piece
-    python benchmarks/wrapper.py --quick     fewer rounds
-    python benchmarks/wrapper.py --json      the same as JSON
-    python benchmarks/wrapper.py --profile   where the microseconds go, function by function
+    python -m benchmarks.wrapper [--quick] [--json]
+    python -m benchmarks.wrapper --profile     where the microseconds go, function by function
 
-The stub stands where a pool's own ``urlopen`` would send, and gives one finished answer with Clever's headers. Pieces are measured
-in turn, round after round, and the medians are shown: this machine may do other things beside.
+Two stubs, both with one finished answer that carries Clever's headers. ``flow`` rows hand a request to ``guard.call``: policies,
+driver, lease book, metrics. ``urllib3`` rows call the patched ``urlopen`` of a pool: the same and the seam. Pieces are measured in
+turn, round after round, and the medians are shown. tenacity stands beside them, for retries alone.
 """
 
 from __future__ import annotations
 
-import argparse
 import cProfile
-import json
 import pstats
-import statistics
 import sys
 import time
 from collections.abc import Callable
 from email.utils import formatdate
-from pathlib import Path
 from typing import Any
 
 import urllib3
 from prometheus_client import CollectorRegistry
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
+from benchmarks.report import medians, options, show, table
 from clever_guard import Deadline, Guard, Quota, Retry
+from clever_guard.model import Outcome, Reply, Request
 from clever_guard.observe.prometheus import PrometheusObserver
 
 HEADERS = {"Authorization": "Bearer TEST_TOKEN"}
@@ -66,85 +61,103 @@ def quota() -> Quota:
     return Quota(limit=LIMIT, window=3600)
 
 
-PIECES: dict[str, Callable[[], Guard] | None] = {
-    "the stub alone": None,
-    "a guard without policies": Guard,
+def everything() -> Guard:
+    observers = [PrometheusObserver(CollectorRegistry(), buckets=True)]
+    return Guard(Retry(), quota(), observers=observers, timeout=(5.0, 60.0))
+
+
+GUARDS: dict[str, Callable[[], Guard]] = {
+    "no policies": Guard,
     "Retry": lambda: Guard(Retry()),
     "Quota, leased": lambda: Guard(quota()),
-    "Retry and Quota": lambda: Guard(Retry(), quota()),
-    "Deadline, Retry and Quota": lambda: Guard(Deadline(60), Retry(), quota()),
-    "Retry, Quota and metrics": lambda: Guard(
-        Retry(), quota(), observers=[PrometheusObserver(CollectorRegistry(), buckets=True)], timeout=(5.0, 60.0)
-    ),
+    "Retry, Quota": lambda: Guard(Retry(), quota()),
+    "Retry, Quota, metrics": everything,
+    "Deadline, Retry, Quota": lambda: Guard(Deadline(60), Retry(), quota()),
 }
+CALLS = 4000
+
+
+class Stub:
+    """A transport that answers at once."""
+
+    def __init__(self) -> None:
+        self._response: Any = a_pool().urlopen("GET", "/")
+
+    def send(self, request: Request, /) -> Outcome:
+        return Reply(200, self._response.headers, self._response)
+
+    def discard(self, outcome: Outcome, /) -> None:
+        raise AssertionError("a 200 is returned")
 
 
 def main() -> int:
-    options = _options()
-    pools = {name: _piece(make) for name, make in PIECES.items()}
+    parser = options(__doc__)
+    parser.add_argument("--profile", action="store_true")
+    asked = parser.parse_args()
+    calls = {"urllib3: stub alone": _through(None), "tenacity": _tenacity()}
+    calls |= {f"flow: {name}": _flow(make()) for name, make in GUARDS.items()}
+    calls |= {f"urllib3: {name}": _through(make()) for name, make in GUARDS.items()}
+    for call in calls.values():
+        call()
     time.sleep(LEARNING)
-    for pool in pools.values():
-        _microseconds(pool, 1000)
-    if options.profile:
-        _profile(pools["Retry, Quota and metrics"], options.calls)
+    for call in calls.values():
+        _microseconds(call, 1000)
+    if asked.profile:
+        _profile(calls["urllib3: Retry, Quota, metrics"])
         return 0
-    rounds = 5 if options.quick else 25
-    figures: dict[str, list[float]] = {name: [] for name in pools}
-    for _ in range(rounds):
-        for name, pool in pools.items():
-            figures[name].append(_microseconds(pool, options.calls))
-    medians = {name: statistics.median(taken) for name, taken in figures.items()}
-    bare = medians["the stub alone"]
-    added = {name: round(median - bare, 2) for name, median in medians.items()}
-    if options.json:
-        print(json.dumps({"microseconds_per_call": added, "stub": round(bare, 2), "rounds": rounds}))
-    else:
-        _table(added, bare)
+    found = medians({name: _measure(call) for name, call in calls.items()}, 5 if asked.quick else 25)
+    bare = found.pop("urllib3: stub alone")
+    added = {name: round(figure - bare, 2) for name, figure in found.items()}
+    title = f"CPU microseconds a call, added to a stub of {bare:.2f}"
+    show(asked, "wrapper", added, table(title, ["", "us"], [[name, us] for name, us in added.items()]))
     return 0
 
 
-def _piece(make: Callable[[], Guard] | None) -> urllib3.HTTPConnectionPool:
+def _through(guard: Guard | None) -> Callable[[], Any]:
     pool = a_pool()
-    if make is not None:
-        make().wrap(pool)
-    _call(pool)
-    return pool
+    if guard is not None:
+        guard.wrap(pool)
+    return lambda: pool.urlopen("GET", "/v2.0/students", headers=HEADERS, redirect=False)
 
 
-def _call(pool: urllib3.HTTPConnectionPool) -> None:
-    pool.urlopen("GET", "/v2.0/students", headers=HEADERS, redirect=False)
+def _flow(guard: Guard) -> Callable[[], Any]:
+    stub = Stub()
+    return lambda: guard.call(Request("GET", "https", "api.example.test", None, "/v2.0/students", HEADERS, "g"), stub)
 
 
-def _microseconds(pool: urllib3.HTTPConnectionPool, calls: int) -> float:
+def _tenacity() -> Callable[[], Any]:
+    import tenacity
+
+    def unlucky(answer: Any) -> bool:
+        return answer.status in (429, 500, 502, 503, 504)
+
+    pool = a_pool()
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_result(unlucky) | tenacity.retry_if_exception_type(urllib3.exceptions.HTTPError),
+        wait=tenacity.wait_exponential_jitter(initial=1, max=60),
+        stop=tenacity.stop_after_attempt(6),
+    )
+    return lambda: retrying(pool.urlopen, "GET", "/v2.0/students", headers=HEADERS, redirect=False)
+
+
+def _measure(call: Callable[[], Any]) -> Callable[[], float]:
+    return lambda: _microseconds(call, CALLS)
+
+
+def _microseconds(call: Callable[[], Any], calls: int) -> float:
     begun = time.process_time()
     for _ in range(calls):
-        _call(pool)
+        call()
     return (time.process_time() - begun) / calls * 1e6
 
 
-def _table(added: dict[str, float], bare: float) -> None:
-    print(f"CPU microseconds a call, added to a stub of {bare:.2f} us")
-    for name, figure in added.items():
-        if name != "the stub alone":
-            print(f"{name:30}{figure:8.2f}")
-
-
-def _profile(pool: urllib3.HTTPConnectionPool, calls: int) -> None:
+def _profile(call: Callable[[], Any]) -> None:
     profile = cProfile.Profile()
     profile.enable()
-    for _ in range(calls):
-        _call(pool)
+    for _ in range(CALLS):
+        call()
     profile.disable()
     pstats.Stats(profile).sort_stats("tottime").print_stats(32)
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=4000, help="calls in one round")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--profile", action="store_true")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

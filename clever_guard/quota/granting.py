@@ -147,9 +147,15 @@ def _doubted(ledger: Ledger) -> int:
 
 
 def _scout_hold(ledger: Ledger, now: int, terms: Terms) -> int:
-    """Until it should be back, then as long again as it has been out: the poll of a slow fleet thins out by itself."""
+    """Until it should be back, then as long again as it has been out: the poll of a slow fleet thins out by itself.
+
+    Before ``since`` many scouts go one after the other, and all who wait together ask about once for each of them.
+    """
     out = now - ledger.scout
-    return min(terms.ttl, max(5, drawers(ledger) // 8, ledger.flight - out if out < ledger.flight else out))
+    hold = max(5, drawers(ledger) // 8, ledger.flight - out if out < ledger.flight else out)
+    if now < ledger.since:
+        hold = max(hold, min(ledger.since - now, max(terms.ttl // 8, drawers(ledger) * ledger.flight)))
+    return min(terms.ttl, hold)
 
 
 def take(ledger: Ledger, now: int, terms: Terms, granted: Offer) -> None:

@@ -349,7 +349,11 @@ local function scout_is_out(ledger, now) return ledger.scout > 0 and now - ledge
 
 local function scout_hold(ledger, now, terms)
   local away = now - ledger.scout
-  return min(terms.ttl, max(5, div(drawers(ledger), 8), away < ledger.flight and ledger.flight - away or away))
+  local hold = max(5, div(drawers(ledger), 8), away < ledger.flight and ledger.flight - away or away)
+  if now < ledger.since then
+    hold = max(hold, min(ledger.since - now, max(div(terms.ttl, 8), drawers(ledger) * ledger.flight)))
+  end
+  return min(terms.ttl, hold)
 end
 
 local function until_over(ledger, now, first)

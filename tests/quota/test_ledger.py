@@ -71,8 +71,21 @@ class TestTheColdStart:
 
     def test_who_waits_for_a_scout_asks_less_and_less_often(self, desk: Desk) -> None:
         desk.draw(50_000)
-        holds = [desk.draw(50_000 + away).hold for away in (1, 50, 200, 1_500)]
+        desk.draw(52_000)
+        holds = [desk.draw(52_000 + away).hold for away in (1, 50, 200, 1_500)]
         assert holds == [5, 50, 200, 1_000]
+
+    def test_in_the_first_second_all_who_wait_ask_about_once_for_each_scout(self, desk: Desk) -> None:
+        desk.draw(50_000)
+        assert [desk.draw(50_000 + away).hold for away in (1, 50, 990, 1_500)] == [125, 125, 990, 1_000]
+
+    def test_in_the_first_second_a_larger_fleet_asks_no_more_often_than_a_small_one(self, desk: Desk) -> None:
+        one = desk.draw(50_000)
+        desk.send(50_050, answered(one, sight(99, 60_000, 50_010)))
+        assert desk.draw(50_060).kind == "scout"
+        holds = [desk.draw(50_061).hold for _ in range(12)]
+        assert holds == sorted(holds)
+        assert (holds[0], holds[-1]) == (125, 13 * desk.ledger.flight)
 
     def test_leases_that_a_lost_ledger_forgot_may_live_for_a_ttl(self, desk: Desk) -> None:
         one = desk.draw(50_000)
