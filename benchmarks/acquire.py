@@ -19,7 +19,7 @@ import redis
 from benchmarks.contestants import LIMITERS, Setting, count_trips
 from benchmarks.report import a_store, medians, options, show, table
 from clever_guard.drivers.trips import Trips
-from clever_guard.model import Claim, Hold, Reading, Receipt
+from clever_guard.model import Claim, Hold, Permit, Reading, Receipt
 from clever_guard.quota.books import Books
 from clever_guard.stores import open_store
 
@@ -56,7 +56,7 @@ def _from_redis(store: str, counts: Counter[str], rounds: int) -> dict[str, dict
     }
 
 
-def guarded(store: str) -> Callable[[], None]:
+def guarded(store: str, settling: bool = True) -> Callable[[], None]:
     """Takes a permit and settles it, past its learning."""
     books = Books()
     trips = Trips(books, open_store(store), time.monotonic, None)
@@ -67,16 +67,22 @@ def guarded(store: str) -> Callable[[], None]:
         while isinstance(permit, Hold):
             time.sleep(permit.seconds)
             permit = trips.reserve(CLAIM, permit.ticket)
+        if settling:
+            settle(permit)
+
+    def settle(permit: Permit) -> None:
         now = time.monotonic()
         reading = Reading(LIMIT, LIMIT - 1, reset, 3000.0, "all")
         books.settle(permit, Receipt(True, True, True, False, now, now, (reading,)), now)
         if books.pressing:
             trips.report()
 
+    settling, wanted = True, settling
     take()
     time.sleep(LEARNING)
     for _ in range(2000):
         take()
+    settling = wanted
     return take
 
 
@@ -110,7 +116,12 @@ class _Integer:
 
 
 def _in_process(rounds: int) -> dict[str, dict[str, float]]:
-    takers = {"lock and integer": _Integer().take, "clever_guard": guarded("memory://")}
+    takers = {
+        "lock and integer": _Integer().take,
+        "limits, in memory": _limits_in_memory(),
+        "clever_guard, taken": guarded("memory://", settling=False),
+        "clever_guard, taken and settled": guarded("memory://"),
+    }
     one = medians({name: _rate(take, 5000) for name, take in takers.items()}, rounds)
     many = medians({name: _threaded(take, 16) for name, take in takers.items()}, rounds)
     first = one["lock and integer"]
@@ -118,6 +129,10 @@ def _in_process(rounds: int) -> dict[str, dict[str, float]]:
         name: {"per second": one[name], "to lock": one[name] / first, "loss 16": 1 - many[name] / one[name]}
         for name in takers
     }
+
+
+def _limits_in_memory() -> Callable[[], Any]:
+    return LIMITERS["limits"](Setting("memory://", LIMIT, WINDOW))
 
 
 def _threaded(take: Callable[[], Any], threads: int) -> Callable[[], float]:
