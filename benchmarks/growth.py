@@ -85,7 +85,7 @@ def _permits(claims: list[Claim]) -> float:
     for claim in claims:
         _spend(books, trips, claim)
     time.sleep(LEARNING)
-    for claim in claims * 40:
+    for claim in claims * max(2, PERMITS // len(claims)):
         _spend(books, trips, claim)
     begun = time.perf_counter()
     for number in range(PERMITS):
