@@ -1,4 +1,4 @@
-"""What more tokens and more workers cost: microseconds a permit and a store trip, bytes of an idle token, trips of one Redis.
+"""What more tokens and more workers cost: microseconds a permit and a draw, bytes of an idle token, trips of one Redis.
 
     python -m benchmarks.growth [--quick] [--json]
 
@@ -8,6 +8,7 @@ busy; ``redis cpu us`` is what the server itself spends on a trip, by its own co
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import sys
 import time
@@ -20,13 +21,12 @@ from benchmarks.report import a_store, options, show, table
 from clever_guard.drivers.trips import Trips
 from clever_guard.model import Claim, Permit, Reading, Receipt
 from clever_guard.quota.books import Books
+from clever_guard.quota.lease import Lease
 from clever_guard.quota.store import Command, Draw, Report, Store, Terms
 from clever_guard.stores import open_store
 
 TERMS = Terms(1200, 60_000, 1_000)
 PERMITS = 20_000
-LEARNING = 1.2
-"""Seconds until a new ledger gives whole leases."""
 
 
 def main() -> int:
@@ -35,7 +35,7 @@ def main() -> int:
     crews = (1, 4) if asked.quick else (1, 4, 16, 64)
     by_tokens = [_tokens(count) for count in tokens]
     by_workers = [_workers(count) for count in crews]
-    columns = ["tokens", "us a permit", "us a trip", "bytes in process", "bytes in Redis"]
+    columns = ["tokens", "us a permit", "us a draw and its report", "bytes in process", "bytes in Redis"]
     first = table("More tokens", columns, [list(row.values()) for row in by_tokens])
     columns = ["workers", "trips a second", "redis cpu us a trip", "redis cpu"]
     second = table("More workers on one Redis", columns, [list(row.values()) for row in by_workers])
@@ -62,7 +62,7 @@ def _tokens(count: int) -> dict[str, Any]:
 
 
 def _trips(store: Store, identities: list[str]) -> float:
-    """Microseconds of a draw that answers the one before, one ledger after another."""
+    """Microseconds of a draw and of the report that gives it back, one ledger after another."""
     trips = max(2000, 2 * len(identities))
     for identity in identities:
         _draw(store, identity)
@@ -80,13 +80,12 @@ def _draw(store: Store, identity: str) -> None:
 
 def _permits(claims: list[Claim]) -> float:
     """Microseconds of a permit that is reserved and settled, over all tokens, from leases that are in hand."""
-    books = Books(ttl=60.0)
+    books = Books()
     trips = Trips(books, open_store("memory://"), time.monotonic, None)
     for claim in claims:
         _spend(books, trips, claim)
-    time.sleep(LEARNING)
-    for claim in claims * max(2, PERMITS // len(claims)):
-        _spend(books, trips, claim)
+    for book in books._books.values():
+        book.lease = Lease(1, ("all",), "lease", PERMITS, PERMITS, math.inf, {"all": 10**8})
     begun = time.perf_counter()
     for number in range(PERMITS):
         _spend(books, trips, claims[number * 7919 % len(claims)])
