@@ -46,9 +46,8 @@ NO_OPTIONS = CallOptions()
 _current: contextvars.ContextVar[CallOptions] = contextvars.ContextVar("clever_guard_options", default=NO_OPTIONS)
 
 
-def current() -> CallOptions:
-    """The options of the running context."""
-    return _current.get()
+current: Callable[[], CallOptions] = _current.get
+"""The options of the running context."""
 
 
 class options:  # noqa: N801  (used like a function)

@@ -130,8 +130,6 @@ class Request:
     """Set by a policy that gave up after its last retry."""
     without_permit: bool = False
     """Set by a Quota that lets the call pass without a permit, so that no hold will pace it."""
-    native: Any = field(default=None, repr=False)
-    """The adapter's own arguments. Policies do not look inside."""
 
 
 class Claim(NamedTuple):

@@ -8,6 +8,8 @@ from clever_guard.errors import DeadlineExceeded, GuardError, QuotaTimeout, Retr
 from clever_guard.flow import Wait
 from clever_guard.model import Failure, Outcome, Reply, Request
 
+OUTCOMES = (Reply, Failure)
+
 
 def time_for(request: Request, wait: Wait) -> float:
     """Seconds this wait may take: all it wants, less where the deadline or ``max_wait`` comes first. May be negative."""
@@ -83,7 +85,7 @@ def breaking(error: BaseException) -> str:
 
 def checked(outcome: Any) -> Outcome:
     """What a flow returned, if it is an outcome; else TypeError, with the usual reason."""
-    if isinstance(outcome, Reply | Failure):
+    if isinstance(outcome, OUTCOMES):
         return outcome
     raise TypeError(
         f"a policy returned {type(outcome).__name__} instead of an outcome; did it forget 'yield from' before proceed?"

@@ -182,13 +182,13 @@ class Book:
         return self.promise(now) if self.lease is not None else []
 
     def _answered(self, lease: Lease, receipt: Receipt) -> None:
-        self._move(lease, "used", 1)
+        self.moves[self.claim.label, lease.buckets[0], "used"] += 1
         lease.enter(receipt)
         if self.lease is lease:
             kept = lease.may_keep(receipt)
             if kept < lease.left:
                 self.give_back(lease.left - kept)
-        if lease.has_news:
+        if receipt.readings or lease.has_news:
             self.unsaid[lease] = None
 
     def _take_back(self, lease: Lease, now: float) -> None:

@@ -19,9 +19,9 @@ from urllib3.util.timeout import _DEFAULT_TIMEOUT
 
 from clever_guard.adapters.families import into
 from clever_guard.adapters.urllib3.redirects import follow
-from clever_guard.adapters.urllib3.request import Native, Place, make_request, place_of
+from clever_guard.adapters.urllib3.request import Place, make_request, place_of
 from clever_guard.adapters.urllib3.timeouts import usual
-from clever_guard.adapters.urllib3.transport import TRANSPORT
+from clever_guard.adapters.urllib3.transport import Exchange
 from clever_guard.errors import GuardError
 from clever_guard.model import Failure
 
@@ -75,7 +75,7 @@ def guarded_urlopen(
 
 def _watch_over(host: str, watches: Sequence[Watch]) -> Watch | None:
     for watch in watches:
-        if watch.guard.covers(host):
+        if watch.guard.hosts is None or watch.guard.covers(host):
             return watch
     return None
 
@@ -83,7 +83,7 @@ def _watch_over(host: str, watches: Sequence[Watch]) -> Watch | None:
 def _send_as_is(watch: Watch, pool: HTTPConnectionPool, urlopen: Any, arguments: dict[str, Any], place: Place) -> Any:
     """Shadow: the caller's own retries and redirects stay, the guard only counts."""
     attempt = arguments | {"timeout": usual(pool, arguments.get("timeout", _DEFAULT_TIMEOUT), None)}
-    return _call(watch, Native(urlopen, attempt, pool), place)
+    return _call(watch, Exchange(pool, urlopen, attempt), place)
 
 
 def _send_and_follow(
@@ -95,11 +95,11 @@ def _send_and_follow(
         retries = Retry.from_int(retries, redirect=redirect, default=pool.retries)
     timeout = usual(pool, arguments.get("timeout", _DEFAULT_TIMEOUT), watch.guard.timeout)
     attempt = arguments | {"retries": _silenced(retries), "redirect": False, "timeout": timeout}
-    native = Native(urlopen, attempt, pool)
-    response = _call(watch, native, place)
+    exchange = Exchange(pool, urlopen, attempt)
+    response = _call(watch, exchange, place)
     response.retries = retries
     location = redirect and response.get_redirect_location()
-    return follow(pool, arguments, native.body_start, retries, response, location) if location else response
+    return follow(pool, arguments, exchange.body_start, retries, response, location) if location else response
 
 
 @lru_cache(maxsize=64)
@@ -118,9 +118,8 @@ def _silenced(retries: Retry) -> Retry | bool:
     return Retry(0, connect=connect, read=read, other=other, allowed_methods=retries.allowed_methods)
 
 
-def _call(watch: Watch, native: Native, place: Place) -> Any:
-    request = make_request(watch, native, place)
-    outcome = watch.guard.call(request, TRANSPORT)
+def _call(watch: Watch, exchange: Exchange, place: Place) -> Any:
+    outcome = watch.guard.call(make_request(watch, exchange, place), exchange)
     if not isinstance(outcome, Failure):
         return outcome.response
     error, outcome.error = outcome.error, RAISED

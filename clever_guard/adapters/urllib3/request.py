@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from urllib3 import HTTPConnectionPool
 from urllib3.util import parse_url
 
-from clever_guard.adapters.urllib3.bodies import start_of
 from clever_guard.call_options import current
 from clever_guard.model import Request
 
 if TYPE_CHECKING:
     from clever_guard.adapters.urllib3.hook import Watch
+    from clever_guard.adapters.urllib3.transport import Exchange
 
 Place: TypeAlias = tuple[str, str, int | None]
 """Scheme, host and port."""
@@ -43,16 +42,6 @@ class HeaderLookup:
         return None
 
 
-@dataclass(slots=True)
-class Native:
-    """What the transport needs to send an attempt: the unpatched ``urlopen`` and its arguments."""
-
-    urlopen: Any
-    arguments: dict[str, Any]
-    pool: HTTPConnectionPool
-    body_start: int | None = None
-
-
 def place_of(pool: HTTPConnectionPool, url: str) -> Place:
     """Where a request goes. Through a plain-HTTP proxy the pool is the proxy's and the URL absolute."""
     if not url.startswith("/"):
@@ -68,24 +57,19 @@ def headers_of(pool: HTTPConnectionPool, arguments: dict[str, Any]) -> Any:
     return pool.headers if headers is None else headers
 
 
-def make_request(watch: Watch, native: Native, place: Place) -> Request:
+def make_request(watch: Watch, exchange: Exchange, place: Place) -> Request:
     """The request as policies see it, with the options of the context, the client and the guard, in that order."""
-    arguments = native.arguments
+    arguments, guard = exchange.arguments, watch.guard
     options = current().over(watch.options)
-    rewindable, native.body_start = start_of(arguments.get("body"), arguments.get("body_pos"))
-    max_wait = watch.guard.max_wait if options.max_wait is None else options.max_wait
-    deadline = None if options.deadline is None else watch.guard.driver.now() + options.deadline
-    request = Request(
+    return Request(
         str(arguments["method"]).upper(),
         *place,
         arguments["url"],
-        HeaderLookup(headers_of(native.pool, arguments)),
-        watch.guard.name,
-        rewindable,
+        HeaderLookup(headers_of(exchange.pool, arguments)),
+        guard.name,
+        exchange.rewindable,
         options.idempotent,
         options.priority,
-        deadline,
-        max_wait,
+        None if options.deadline is None else guard.driver.now() + options.deadline,
+        guard.max_wait if options.max_wait is None else options.max_wait,
     )
-    request.native = native
-    return request

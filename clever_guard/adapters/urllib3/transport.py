@@ -1,14 +1,15 @@
-"""One attempt on the wire, and letting go of an answer that will not be returned."""
+"""The attempts of one call on the wire, and letting go of an answer that will not be returned."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
+from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import HTTPError
 
+from clever_guard.adapters.urllib3.bodies import start_of
 from clever_guard.adapters.urllib3.failures import failure_of
-from clever_guard.adapters.urllib3.request import Native
 from clever_guard.adapters.urllib3.timeouts import bounded
 from clever_guard.model import Outcome, Reply, Request
 
@@ -18,18 +19,25 @@ PATIENCE = 1.0
 """Seconds a body that trickles in is read, before its connection is given up instead."""
 
 
-class Urllib3Transport:
-    """Sends with the pool's own ``urlopen``, its retries and redirects switched off. Stateless."""
+class Exchange:
+    """Sends the attempts of one call: the pool's own ``urlopen``, its retries and redirects switched off in ``arguments``."""
+
+    __slots__ = ("_body_start", "_urlopen", "arguments", "pool", "rewindable")
+
+    def __init__(self, pool: HTTPConnectionPool, urlopen: Any, arguments: dict[str, Any]) -> None:
+        self.pool = pool
+        self.arguments = arguments
+        self._urlopen = urlopen
+        self.rewindable, self._body_start = start_of(arguments.get("body"), arguments.get("body_pos"))
 
     def send(self, request: Request, /) -> Outcome:
-        native: Native = request.native
-        arguments = native.arguments
+        arguments = self.arguments
         if request.deadline is not None:
             arguments = arguments | {"timeout": bounded(arguments["timeout"], request.deadline - request.now)}
-        if request.sends > 1 and native.body_start is not None:
-            arguments = arguments | {"body_pos": native.body_start}
+        if request.sends > 1 and self._body_start is not None:
+            arguments = arguments | {"body_pos": self._body_start}
         try:
-            response = native.urlopen(**arguments)
+            response = self._urlopen(**arguments)
         except HTTPError as error:
             return failure_of(error)
         return Reply(response.status, response.headers, response)
@@ -38,8 +46,10 @@ class Urllib3Transport:
         if isinstance(outcome, Reply):
             let_go(outcome.response)
 
-
-TRANSPORT = Urllib3Transport()
+    @property
+    def body_start(self) -> int | None:
+        """Where the body began, for a hop that sends it again."""
+        return self._body_start
 
 
 def let_go(response: Any) -> None:
