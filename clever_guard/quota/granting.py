@@ -35,7 +35,7 @@ def offer(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
         return offer_paced(ledger, now, terms, draw)
     if now < ledger.hi and ledger.seen >= ledger.since:
         return _offer_sure(ledger, now, terms, draw)
-    return _offer_unsure(ledger, now, terms)
+    return _offer_unsure(ledger, now, terms, draw)
 
 
 def _offer_sure(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
@@ -127,8 +127,11 @@ def _scout_is_out(ledger: Ledger, now: int) -> bool:
     return ledger.scout > 0 and now - ledger.scout < SCOUT_PATIENCE
 
 
-def _offer_unsure(ledger: Ledger, now: int, terms: Terms) -> Offer:
-    """One scout at a time. Before ``since`` leases that nobody remembers may still live: then only of a budget half full."""
+def _offer_unsure(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
+    """One scout at a time. Before ``since`` leases that nobody remembers may still live: then only of a budget half full.
+
+    Until then many go one after the other: whoever had the last one lets somebody else come first.
+    """
     out = sum(ledger.out)
     if _scout_is_out(ledger, now):
         return wait(_scout_hold(ledger, now, terms), 0)
@@ -138,6 +141,8 @@ def _offer_unsure(ledger: Ledger, now: int, terms: Terms) -> Offer:
         return wait(terms.ttl, 0)
     if now < min(ledger.hi, ledger.since) and 2 * ledger.r_min <= ledger.limit:
         return wait(min(ledger.hi, ledger.since) - now, 0)
+    if now < ledger.since and draw.previous == ledger.drawn and drawers(ledger) > 1:
+        return wait(max(5, ledger.flight), 0)
     return Offer(1, "scout")
 
 
@@ -154,7 +159,7 @@ def _scout_hold(ledger: Ledger, now: int, terms: Terms) -> int:
     out = now - ledger.scout
     hold = max(5, drawers(ledger) // 8, ledger.flight - out if out < ledger.flight else out)
     if now < ledger.since:
-        hold = max(hold, min(ledger.since - now, max(terms.ttl // 8, drawers(ledger) * ledger.flight)))
+        hold = max(hold, min(ledger.since - now, drawers(ledger) * max(5, ledger.flight)))
     return min(terms.ttl, hold)
 
 

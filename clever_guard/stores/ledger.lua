@@ -351,7 +351,7 @@ local function scout_hold(ledger, now, terms)
   local away = now - ledger.scout
   local hold = max(5, div(drawers(ledger), 8), away < ledger.flight and ledger.flight - away or away)
   if now < ledger.since then
-    hold = max(hold, min(ledger.since - now, max(div(terms.ttl, 8), drawers(ledger) * ledger.flight)))
+    hold = max(hold, min(ledger.since - now, drawers(ledger) * max(5, ledger.flight)))
   end
   return min(terms.ttl, hold)
 end
@@ -431,12 +431,15 @@ local function doubted(ledger)
   return ledger.gone_at >= ledger.adopted and min(ledger.gone, 1 + div(ledger.limit, 100)) or 0
 end
 
-local function offer_unsure(ledger, now, terms)
+local function offer_unsure(ledger, now, terms, draw)
   if scout_is_out(ledger, now) then return wait(scout_hold(ledger, now, terms), 0) end
   if now < ledger.hi and ledger.r_min - out(ledger) <= doubted(ledger) then return offer_spent(ledger, now, terms) end
   if now >= ledger.hi and out(ledger) >= ledger.limit then return wait(terms.ttl, 0) end
   if now < min(ledger.hi, ledger.since) and 2 * ledger.r_min <= ledger.limit then
     return wait(min(ledger.hi, ledger.since) - now, 0)
+  end
+  if now < ledger.since and draw.previous == ledger.drawn and drawers(ledger) > 1 then
+    return wait(max(5, ledger.flight), 0)
   end
   return { count = 1, kind = 'scout', hold = 0, at_least = 0 }
 end
@@ -452,7 +455,7 @@ local function offer(ledger, now, terms, draw)
   if now < ledger.pause then return wait(ledger.pause - now) end
   if ledger.pace == 1 then return offer_paced(ledger, now, terms, draw) end
   if now < ledger.hi and ledger.seen >= ledger.since then return offer_sure(ledger, now, terms, draw) end
-  return offer_unsure(ledger, now, terms)
+  return offer_unsure(ledger, now, terms, draw)
 end
 
 local function take_paced(ledger, now, terms, count)

@@ -12,7 +12,7 @@ from urllib3 import HTTPHeaderDict
 
 from clever_guard.dialects import XRateLimit, dialect_named
 from clever_guard.dialects.dates import http_date
-from clever_guard.dialects.x_ratelimit import MAX_BUCKETS
+from clever_guard.dialects.x_ratelimit import MAX_BUCKETS, _at_once, _in_full
 from clever_guard.model import NOTHING_READ, HeaderReport, Reading
 
 DATE = "Tue, 11 Mar 2014 02:50:34 GMT"
@@ -254,6 +254,33 @@ def test_what_a_server_may_say_is_read_back(limit: int, data: st.DataObject) -> 
     ahead = data.draw(st.integers(0, 3600))
     reading = only(read(headers(limit, remaining, NOW + ahead), 200, 0.0))
     assert (reading.limit, reading.remaining, reading.resets_in) == (limit, remaining, ahead)
+
+
+nearly = {
+    "X-RateLimit-Limit": st.sampled_from(["100", "0", " 100", "100,200", "1e2", ""]),
+    "X-RateLimit-Remaining": st.sampled_from(["5", "100", "101", " 5", "5,5", "-1", ""]),
+    "X-RateLimit-Reset": st.sampled_from(["1700000060", "60", "1700000060,1700000060", "1700000060.5"]),
+    "X-RateLimit-Bucket": st.sampled_from(["all", "", "all, none", "all ", "a\tb"]),
+    "Date": st.sampled_from(["Tue, 14 Nov 2023 22:13:20 GMT", "Tuesday, 14-Nov-23 22:13:20 GMT", "yesterday", ""]),
+}
+
+
+@given(st.fixed_dictionaries({}, optional=nearly))
+def test_the_short_way_reads_what_the_long_way_reads(fields: dict[str, str]) -> None:
+    """For mappings that are looked up as they are, as those of clients."""
+    given_headers = HTTPHeaderDict(fields)
+    short = _at_once(given_headers)
+    if short is not None:
+        assert _in_full(given_headers, 200, NOW) == ((short,), ())
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), st.one_of(st.none(), st.binary(), st.lists(st.text()), st.integers())))
+def test_a_mapping_that_gives_anything_is_read_all_the_same(fields: dict[str, Any]) -> None:
+    class Odd:
+        def get(self, name: str, /) -> Any:
+            return fields.get(name)
+
+    assert set(read(Odd(), 200, NOW).ignored) <= WORDS
 
 
 @pytest.mark.parametrize("letter", ["9", ",", " ", "a", "\x00", "Sun, 06 "])

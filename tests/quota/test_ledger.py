@@ -76,16 +76,31 @@ class TestTheColdStart:
         assert holds == [5, 50, 200, 1_000]
 
     def test_in_the_first_second_all_who_wait_ask_about_once_for_each_scout(self, desk: Desk) -> None:
-        desk.draw(50_000)
-        assert [desk.draw(50_000 + away).hold for away in (1, 50, 990, 1_500)] == [125, 125, 990, 1_000]
-
-    def test_in_the_first_second_a_larger_fleet_asks_no_more_often_than_a_small_one(self, desk: Desk) -> None:
         one = desk.draw(50_000)
         desk.send(50_050, answered(one, sight(99, 60_000, 50_010)))
         assert desk.draw(50_060).kind == "scout"
         holds = [desk.draw(50_061).hold for _ in range(12)]
         assert holds == sorted(holds)
-        assert (holds[0], holds[-1]) == (125, 13 * desk.ledger.flight)
+        assert holds[-1] == 13 * desk.ledger.flight
+
+    def test_nobody_is_told_to_come_later_than_the_first_second_ends(self, desk: Desk) -> None:
+        one = desk.draw(50_000)
+        desk.send(50_050, answered(one, sight(99, 60_000, 50_010)))
+        assert desk.draw(50_890).kind == "scout"
+        assert [desk.draw(50_900).hold for _ in range(60)][-1] == 100
+
+    def test_in_the_first_second_the_scouts_take_turns(self, desk: Desk) -> None:
+        one = desk.draw(50_000)
+        desk.draw(50_001)
+        desk.send(50_050, answered(one, sight(99, 60_000, 50_010)))
+        again = desk.draw(50_051, previous=one.now)
+        assert (again.granted, again.hold) == (0, desk.ledger.flight)
+        assert desk.draw(50_052, previous=50_001).kind == "scout"
+
+    def test_alone_a_worker_sends_scout_after_scout(self, desk: Desk) -> None:
+        one = desk.draw(50_000)
+        desk.send(50_050, answered(one, sight(99, 60_000, 50_010)))
+        assert desk.draw(50_051, previous=one.now).kind == "scout"
 
     def test_leases_that_a_lost_ledger_forgot_may_live_for_a_ttl(self, desk: Desk) -> None:
         one = desk.draw(50_000)
