@@ -115,7 +115,7 @@ def _progress(done: int, of: int, begun: float) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m clever_guard.testing.simulate", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=280, help="schedules, spread over all rows (default 280)")
+    parser.add_argument("--seeds", type=int, default=290, help="schedules, spread over all rows (default 290)")
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--scenario", choices=sorted(BY_NAME), help="one row only")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
