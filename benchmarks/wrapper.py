@@ -14,6 +14,7 @@ import cProfile
 import pstats
 import sys
 import time
+import unittest.mock
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
@@ -24,6 +25,7 @@ from prometheus_client import CollectorRegistry
 from benchmarks.report import medians, options, show, table
 from clever_guard import Deadline, Guard, Quota, Retry
 from clever_guard.model import Outcome, Reply, Request
+from clever_guard.observe import counting
 from clever_guard.observe.prometheus import PrometheusObserver
 
 HEADERS = {"Authorization": "Bearer TEST_TOKEN"}
@@ -66,12 +68,19 @@ def everything() -> Guard:
     return Guard(Retry(), quota(), observers=observers, timeout=(5.0, 60.0))
 
 
+def everything_with_children() -> Guard:
+    """As in multiprocess mode, where prometheus_client keeps the numbers."""
+    with unittest.mock.patch.object(counting, "_may_own", lambda: False):
+        return everything()
+
+
 GUARDS: dict[str, Callable[[], Guard]] = {
     "no policies": Guard,
     "Retry": lambda: Guard(Retry()),
     "Quota, leased": lambda: Guard(quota()),
     "Retry, Quota": lambda: Guard(Retry(), quota()),
     "Retry, Quota, metrics": everything,
+    "Retry, Quota, prometheus_client": everything_with_children,
     "Deadline, Retry, Quota": lambda: Guard(Deadline(60), Retry(), quota()),
 }
 CALLS = 4000

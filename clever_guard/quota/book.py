@@ -84,7 +84,8 @@ class Book:
         if ticket is not None:
             self.waiting.pop(ticket, None)
             self.promised.pop(ticket, None)
-        lease.take()
+        lease.left -= 1
+        lease.open += 1
         if lease.left == 0:
             self.lease = None
             lasted = 1 - (lease.expires - now) / ttl

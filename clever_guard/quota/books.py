@@ -58,7 +58,8 @@ class Books:
     def reserve(self, claim: Claim, now: float, ticket: Ticket | None = None) -> Permit | Hold | Trip:
         """A permit, a hold, or the trip that must be made before asking again."""
         with self._lock:
-            book = self._book(claim, now)
+            book = self._books.get((claim.identity, claim.route, claim.reserve)) or self._open(claim)
+            book.used = now
             if book.lease is not None and now >= book.lease.expires:
                 book.expire(now)
                 self._listen(book)
@@ -143,18 +144,15 @@ class Books:
 
     # -- books and trips -----------------------------------------------------------------------------------------------
 
-    def _book(self, claim: Claim, now: float) -> Book:
-        key = (claim.identity, claim.route, claim.reserve)
-        book = self._books.get(key)
-        if book is None:
-            terms = Terms(claim.limit, int(claim.window * 1000), int(self.ttl * 1000), self._solo)
-            book = self._books[key] = Book(claim, terms, self._moves)
-            self._evict()
-        book.used = now
+    def _open(self, claim: Claim) -> Book:
+        terms = Terms(claim.limit, int(claim.window * 1000), int(self.ttl * 1000), self._solo)
+        book = Book(claim, terms, self._moves)
+        self._evict()
+        self._books[claim.identity, claim.route, claim.reserve] = book
         return book
 
     def _evict(self) -> None:
-        if len(self._books) <= MAX_BOOKS:
+        if len(self._books) < MAX_BOOKS:
             return
         idle = sorted((book.used, key) for key, book in self._books.items() if book.idle)
         for _, key in idle[: MAX_BOOKS // 10]:

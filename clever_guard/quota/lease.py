@@ -111,10 +111,6 @@ class Lease:
     def has_news(self) -> bool:
         return bool(self.answered or self.refused or self.unsent or self.blank or self.again)
 
-    def take(self) -> None:
-        self.left -= 1
-        self.open += 1
-
     def give_back(self, count: int) -> int:
         """So many of those in hand go back to the ledger."""
         count = min(count, self.left)

@@ -8,6 +8,7 @@ from clever_guard.quota.store import Terms
 from clever_guard.testing.simulate import report
 from clever_guard.testing.simulate.report import Row, main, run_one
 from clever_guard.testing.simulate.scenarios import BY_NAME, SCENARIOS
+from clever_guard.testing.simulate.setting import Setting
 from clever_guard.testing.simulate.world import World
 
 QUICK = [scenario.name for scenario in SCENARIOS if scenario.name != "1000 workers"]
@@ -71,3 +72,13 @@ def test_the_command_prints_a_table_and_judges(capsys: pytest.CaptureFixture[str
 def test_a_broken_bound_is_an_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "run_one", lambda name, seed: report.Figures(answered=10, refused=5))
     assert main(["--seeds", "1", "--scenario", "base"]) == 1
+
+
+@pytest.mark.parametrize(("workers", "window"), [(1, 6.0), (8, 6.0), (32, 6.0), (64, 20.0)])
+def test_a_saturating_fleet_calls_the_store_less_than_once_a_second_and_worker(workers: int, window: float) -> None:
+    """Those who wait are told when to come back, and are not late for it: nobody polls."""
+    windows = 9
+    setting = Setting(limit=5 * workers, window=window, workers=workers, windows=windows)
+    figures = World(setting, "polls").run()
+    assert figures.commands <= workers * windows * window
+    assert min(figures.spent) >= 0.9
