@@ -120,7 +120,7 @@ class SyncDriver:
         sending.sends += 1
         sending.now = sent = self._clock()
         outcome = transport.send(sending)
-        sending.now = received = self._clock()
+        request.now = sending.now = received = self._clock()
         outcome.sent_at, outcome.received_at = sent, received
         code = None
         if isinstance(outcome, Reply):
