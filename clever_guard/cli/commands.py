@@ -62,6 +62,13 @@ def demo(limit: int | None, window: float | None, store: str | None, workers: in
 @click.option("--drop-before", default=0.0, type=click.FloatRange(0, 1), help="Share of connections cut before work.")
 @click.option("--drop-after", default=0.0, type=click.FloatRange(0, 1), help="Share of connections cut after work.")
 @click.option("--stranger", default=0.0, type=click.FloatRange(0, 1), help="Share of windows somebody else takes.")
+@click.option(
+    "--stranger-at",
+    default="spread",
+    show_default=True,
+    type=click.Choice(["spread", "reset"]),
+    help="When the stranger takes its share: over the window, or at once.",
+)
 @click.option("--records", default=1000, show_default=True, type=click.IntRange(min=0), help="In each collection.")
 @click.option("--absolute-links", is_flag=True, help="Write links with scheme and host.")
 @click.option("--no-date", is_flag=True, help="Answer without Date.")
