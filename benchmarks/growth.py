@@ -3,7 +3,8 @@
     python -m benchmarks.growth [--quick] [--json]
 
 Tokens: 10 to 10,000 ledgers in one process and one Redis. Workers: processes that do nothing but draw and report, until Redis is
-busy; ``redis cpu us`` is what the server itself spends on a trip, by its own count.
+busy; ``redis cpu us`` is what the server itself spends on a trip, by its own count. And simulated fleets, from cold, of up to 1000
+workers with 20 permits a window each.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import multiprocessing
 import sys
 import time
 import tracemalloc
+from statistics import median
 from typing import Any
 
 import redis
@@ -24,6 +26,8 @@ from clever_guard.quota.books import Books
 from clever_guard.quota.lease import Lease
 from clever_guard.quota.store import Command, Draw, Report, Store, Terms
 from clever_guard.stores import open_store
+from clever_guard.testing.simulate.setting import Setting
+from clever_guard.testing.simulate.world import World
 
 TERMS = Terms(1200, 60_000, 1_000)
 PERMITS = 20_000
@@ -35,11 +39,15 @@ def main() -> int:
     crews = (1, 4) if asked.quick else (1, 4, 16, 64)
     by_tokens = [_tokens(count) for count in tokens]
     by_workers = [_workers(count) for count in crews]
+    fleets = [_simulated(count) for count in ((1, 8, 64) if asked.quick else (1, 8, 64, 256, 1000))]
     columns = ["tokens", "us a permit", "us a draw and its report", "bytes in process", "bytes in Redis"]
     first = table("More tokens", columns, [list(row.values()) for row in by_tokens])
     columns = ["workers", "trips a second", "redis cpu us a trip", "redis cpu"]
     second = table("More workers on one Redis", columns, [list(row.values()) for row in by_workers])
-    show(asked, "growth", {"tokens": by_tokens, "workers": by_workers}, f"{first}\n\n{second}")
+    columns = ["workers", "store trips a request", "429s", "median window spent"]
+    third = table("More workers, simulated", columns, [list(row.values()) for row in fleets])
+    found = {"tokens": by_tokens, "workers": by_workers, "fleets": fleets}
+    show(asked, "growth", found, f"{first}\n\n{second}\n\n{third}")
     return 0
 
 
@@ -116,6 +124,17 @@ def _bytes(claims: list[Claim]) -> float:
         for line in grown
         if "/quota/book" in line.traceback[0].filename or "/quota/lease" in line.traceback[0].filename
     ) / len(claims)
+
+
+def _simulated(count: int) -> dict[str, Any]:
+    setting = Setting(limit=20 * count, window=20.0, workers=count, windows=7)
+    figures = World(setting, "growth").run()
+    return {
+        "workers": count,
+        "trips": figures.commands / figures.answered,
+        "refused": figures.refused,
+        "spent": median(figures.spent),
+    }
 
 
 def _workers(count: int) -> dict[str, Any]:
