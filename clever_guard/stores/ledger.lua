@@ -431,6 +431,11 @@ local function doubted(ledger)
   return ledger.gone_at >= ledger.adopted and min(ledger.gone, 1 + div(ledger.limit, 100)) or 0
 end
 
+local function is_calm(ledger, now, terms)
+  local known = ledger.hi > 0 and now >= ledger.hi and ledger.seen >= ledger.since
+  return known and 2 * ledger.r_min > ledger.limit and now - ledger.drawn >= terms.ttl and out(ledger) == 0
+end
+
 local function offer_unsure(ledger, now, terms, draw)
   if scout_is_out(ledger, now) then return wait(scout_hold(ledger, now, terms), 0) end
   if now < ledger.hi and ledger.r_min - out(ledger) <= doubted(ledger) then return offer_spent(ledger, now, terms) end
@@ -441,7 +446,7 @@ local function offer_unsure(ledger, now, terms, draw)
   if now < ledger.since and draw.previous == ledger.drawn and drawers(ledger) > 1 then
     return wait(max(5, ledger.flight), 0)
   end
-  return { count = 1, kind = 'scout', hold = 0, at_least = 0 }
+  return { count = 1, kind = is_calm(ledger, now, terms) and 'lease' or 'scout', hold = 0, at_least = 0 }
 end
 
 local function offer_paced(ledger, now, terms, draw)

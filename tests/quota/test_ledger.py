@@ -182,15 +182,30 @@ class TestAgeing:
 
 class TestTheNextWindow:
     def adopt(self, desk: Desk, number: int = 1, *, at: int | None = None) -> None:
-        """Somebody's scout is answered by the next window."""
+        """Somebody's first permit is answered by the next window."""
         begin = desk.ledger.hi if at is None else at
         scout = desk.draw(begin, 1)
-        assert scout.kind == "scout"
+        assert scout.granted == 1
         desk.send(begin + 30, answered(scout, sight(99, 60_000 + 10_000 * number, begin + 10)))
 
     def test_after_the_end_one_scout_goes(self, sure: Desk) -> None:
         sure.draw(52_010, 60)
         assert [sure.draw(sure.ledger.hi, 5).kind, sure.draw(sure.ledger.hi, 5).granted] == ["scout", 0]
+
+    def test_in_a_calm_a_lone_permit_is_no_scout_and_the_next_one_is(self, sure: Desk) -> None:
+        hi = sure.ledger.hi
+        kinds = [(told.granted, told.kind) for told in (sure.draw(hi + ms, 5) for ms in (0, 1, 2))]
+        assert kinds == [(1, "lease"), (1, "scout"), (0, "lease")]
+
+    @pytest.mark.parametrize(
+        "bustle",
+        [{"r_min": 50}, {"drawn": 60_900}, {"out": [1, 0, 0]}, {"seen": 0}],
+        ids=lambda bustle: next(iter(bustle)),
+    )
+    def test_where_somebody_may_wait_for_its_report_a_scout_goes(self, sure: Desk, bustle: dict[str, object]) -> None:
+        for name, value in bustle.items():
+            setattr(sure.ledger, name, value)
+        assert sure.draw(sure.ledger.hi, 5).kind == "scout"
 
     def test_nobody_goes_after_the_end_while_a_whole_budget_is_out(self, sure: Desk) -> None:
         """All of them may reach the new window."""
