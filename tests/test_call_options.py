@@ -54,10 +54,14 @@ def seen_in_a_thread(function: Any) -> Any:
     return found[0]
 
 
+def work() -> CallOptions:
+    return current()
+
+
 def test_a_thread_sees_them_only_when_bound() -> None:
     with options(deadline=10):
-        assert seen_in_a_thread(current) is NO_OPTIONS
-        bound = options.bind(current)
+        assert seen_in_a_thread(work) is NO_OPTIONS
+        bound = options.bind(work)
     assert seen_in_a_thread(bound).deadline == 10
-    assert bound.__name__ == "current"
+    assert bound.__name__ == "work"
     assert current() is NO_OPTIONS
