@@ -82,7 +82,7 @@ def _usual(limit: object, reset: object, name: object, date: object) -> Reading 
     now = whole_date(date) if isinstance(date, str) else None
     if now is None and date is not None:
         return None
-    one = _reading(limit, "0", reset, name, now)
+    one = _reading(limit, "0", reset, name.strip(" \t"), now)
     return one if isinstance(one, Reading) else None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from clever_guard.dialects import Dialect, dialect_named
@@ -28,7 +29,7 @@ from clever_guard.model import (
     Reply,
     Request,
 )
-from clever_guard.parts.keys import BearerToken, Key, identity
+from clever_guard.parts.keys import KEPT, BearerToken, Key, identity
 from clever_guard.quota.names import plain
 
 ACCOUNT = "account\0"
@@ -102,11 +103,9 @@ class Quota:
         token = name if name is not None else self.key(request)
         if token is None:
             return None
-        digest = identity(token if name is None else ACCOUNT + name, self.secret)
         route = plain(self.route(request)) if self.route else ""
         reserve = self.reserves.get(request.priority, 0) if request.priority else 0
-        label = plain(name) if name is not None else digest[:12]
-        return Claim(digest, route, self.limit, self.window, reserve, label)
+        return _claim(token, name is not None, self.secret, route, self.limit, self.window, reserve)
 
     def _receipt(self, outcome: Outcome | None, sent: bool) -> tuple[Receipt, tuple[str, ...]]:
         if isinstance(outcome, Reply):
@@ -147,6 +146,13 @@ class Quota:
             return "reset_far"
         name = plain(reading.bucket)
         return reading if name == reading.bucket else reading._replace(bucket=name)
+
+
+@lru_cache(maxsize=KEPT)
+def _claim(token: str, named: bool, secret: bytes, route: str, limit: int, window: float, reserve: int) -> Claim:
+    """``named``: the token is an account's name, which may be shown."""
+    digest = identity(ACCOUNT + token if named else token, secret)
+    return Claim(digest, route, limit, window, reserve, plain(token) if named else digest[:12])
 
 
 def _wait(claim: Claim, hold: Hold) -> Generator[Effect[Any], Any, Permit]:

@@ -67,20 +67,16 @@ class Book:
         """One draw at a time, not before the store's hold is over."""
         return self.lease is None and not self.drawing and now >= self.ask_at
 
-    def may_take(self, ticket: Ticket | None, now: float) -> bool:
-        """In order of arrival: who was woken comes first, a newcomer only where permits are left over."""
-        if self.lease is None:
-            return False
+    def may_take(self, lease: Lease, ticket: Ticket | None, now: float) -> bool:
+        """While permits are promised, in order of arrival: who was woken comes first, a newcomer takes what is left over."""
         if ticket is not None and ticket in self.promised:
             return True
-        for other, until in list(self.promised.items()) if self.promised else ():
+        for other, until in list(self.promised.items()):
             if until < now:
                 del self.promised[other]
-        return self.lease.left > len(self.promised)
+        return lease.left > len(self.promised)
 
-    def hand_out(self, ticket: Ticket | None, now: float, ttl: float) -> Permit:
-        lease = self.lease
-        assert lease is not None
+    def hand_out(self, lease: Lease, ticket: Ticket | None, now: float, ttl: float) -> Permit:
         if ticket is not None:
             self.waiting.pop(ticket, None)
             self.promised.pop(ticket, None)

@@ -60,11 +60,13 @@ class Books:
         with self._lock:
             book = self._books.get((claim.identity, claim.route, claim.reserve)) or self._open(claim)
             book.used = now
-            if book.lease is not None and now >= book.lease.expires:
+            lease = book.lease
+            if lease is not None and now >= lease.expires:
                 book.expire(now)
                 self._listen(book)
-            if book.may_take(ticket, now):
-                return book.hand_out(ticket, now, self.ttl)
+                lease = None
+            if lease is not None and (not book.promised or book.may_take(lease, ticket, now)):
+                return book.hand_out(lease, ticket, now, self.ttl)
             if book.may_draw(now):
                 return self._trip(book, book.draw())
             return book.queue(ticket, now)
