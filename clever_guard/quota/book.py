@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from clever_guard.model import Claim, Hold, Permit, Receipt, Ticket
+from clever_guard.quota.demand import Demand
 from clever_guard.quota.lease import Lease, StoreClock, granted
 from clever_guard.quota.store import Answer, Draw, Report, Terms
 
@@ -22,8 +23,6 @@ QUEUE_GRACE = 0.1
 """Those behind the head of the queue look again so much later, should the head have given up."""
 PROMISE = 0.25
 """A woken caller has so long to fetch its permit before the promise is forgotten."""
-GROWTH = 8
-"""A lease that was gone at once is followed by a wish for so many times as much, at most."""
 
 Moves = Counter[tuple[str, str, str]]
 """(label, bucket, op) -> permits; op: granted, used, returned, expired."""
@@ -37,7 +36,7 @@ class Book:
     terms: Terms
     moves: Moves
     lease: Lease | None = None
-    want: int = 1
+    demand: Demand = field(default_factory=Demand)
     previous: int = 0
     """Stamp of the last draw."""
     end: int = 0
@@ -76,7 +75,7 @@ class Book:
                 del self.promised[other]
         return lease.left > len(self.promised)
 
-    def hand_out(self, lease: Lease, ticket: Ticket | None, now: float, ttl: float) -> Permit:
+    def hand_out(self, lease: Lease, ticket: Ticket | None) -> Permit:
         if ticket is not None:
             self.waiting.pop(ticket, None)
             self.promised.pop(ticket, None)
@@ -84,9 +83,7 @@ class Book:
         lease.open += 1
         if lease.left == 0:
             self.lease = None
-            lasted = 1 - (lease.expires - now) / ttl
-            times = GROWTH if lasted < 1 / GROWTH else max(2, int(1 / lasted))
-            self.want = min(self.terms.limit, max(self.want, times * lease.granted))
+            self.demand.used_up = lease
         return Permit(self.claim, lease, self)
 
     def queue(self, ticket: Ticket | None, now: float) -> Hold:
@@ -119,10 +116,11 @@ class Book:
 
     # -- the store -----------------------------------------------------------------------------------------------------
 
-    def draw(self) -> Draw:
+    def draw(self, now: float, ttl: float) -> Draw:
         """The wish to travel now."""
         self.drawing = True
-        want = max(self.want, len(self.waiting) + len(self.promised), 1)
+        self.demand.learn(now, ttl)
+        want = max(self.demand.want, len(self.waiting) + len(self.promised))
         return Draw(min(want, self.terms.limit), self.previous, self.claim.reserve, self.end)
 
     def drawn(self, answer: Answer, asked: float, got: float, ttl: float, spread: float) -> None:
@@ -144,7 +142,7 @@ class Book:
         """Put away a lease that is dead."""
         lease = self.lease
         if lease is not None and now >= lease.expires:
-            self.want = max(1, lease.granted - lease.left)
+            self.demand.left_over(lease)
             self.give_back(lease.left)
 
     def give_back(self, count: int) -> None:

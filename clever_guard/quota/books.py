@@ -49,6 +49,8 @@ class Books:
         """Start anew: in a forked child, the leases belong to the parent."""
         self._lock = threading.Lock()
         self._books: dict[tuple[str, str, int], Book] = {}
+        self._leasing: dict[Book, None] = {}
+        """Whose lease may still live, the oldest first."""
         self._talkative: dict[Book, None] = {}
         self._urgent: dict[Book, None] = {}
         self._moves = Moves()
@@ -66,9 +68,9 @@ class Books:
                 self._listen(book)
                 lease = None
             if lease is not None and (not book.promised or book.may_take(lease, ticket, now)):
-                return book.hand_out(lease, ticket, now, self.ttl)
+                return book.hand_out(lease, ticket)
             if book.may_draw(now):
-                return self._trip(book, book.draw())
+                return self._trip(book, book.draw(now, self.ttl), now)
             return book.queue(ticket, now)
 
     def settle(self, permit: Permit, receipt: Receipt, now: float) -> None:
@@ -98,7 +100,7 @@ class Books:
                 if book.drawing or not book.unsaid:
                     del self._urgent[book]
                 elif not (book.waiting and now >= book.ask_at):
-                    return self._trip(book, None)
+                    return self._trip(book, None, now)
         return None
 
     def landed(self, trip: Trip, answers: Sequence[Answer], asked: float, got: float) -> None:
@@ -110,6 +112,8 @@ class Books:
                 book.bucket = answer.buckets[0] if answer.buckets else ""
                 if command.draw is not None:
                     book.drawn(answer, asked, got, self.ttl, self._random())
+                    self._leasing.pop(book, None)
+                    self._leasing[book] = None
                     wake += book.promise(got)
                     self._listen(book)
         _call(wake)
@@ -142,7 +146,7 @@ class Books:
                     book.give_back(book.lease.left)
                     self._listen(book)
             talkative = next(iter(self._talkative), None)
-            return self._trip(talkative, None) if talkative is not None else None
+            return self._trip(talkative, None, now) if talkative is not None else None
 
     # -- books and trips -----------------------------------------------------------------------------------------------
 
@@ -165,8 +169,19 @@ class Books:
         if book.unsaid:
             self._talkative[book] = None
 
-    def _trip(self, first: Book, draw: Draw | None) -> Trip:
+    def _put_away(self, now: float) -> None:
+        """Leases that died in hand, of books nobody asks any more: what is left of them is reported too."""
+        while self._leasing:
+            book = next(iter(self._leasing))
+            if book.lease is not None and now < book.lease.expires:
+                return
+            del self._leasing[book]
+            book.expire(now)
+            self._listen(book)
+
+    def _trip(self, first: Book, draw: Draw | None, now: float) -> Trip:
         """The draw of one book, with everything that any book has to report."""
+        self._put_away(now)
         books = [first, *(book for book in self._talkative if book is not first)][:MAX_COMMANDS]
         told = tuple(tuple(book.tell()) for book in books)
         for book in books:

@@ -64,7 +64,7 @@ def _learn_we_were_early(ledger: Ledger, sight: Sight) -> None:
 def _hear_next(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
     """The next window: it ends as much later as its number is higher than the last."""
     ahead = sight.reset - ledger.reset
-    _remember_stranger(ledger)
+    _remember_stranger(ledger, terms)
     exact = ahead % terms.window == 0 or ahead == ledger.stride
     doubt = ahead // DRIFT + 1 + (0 if exact else LATE)
     _learn_whether_fixed(ledger, ahead, terms, sight)
@@ -74,6 +74,7 @@ def _hear_next(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
     ledger.awaited = max(now, min(ledger.hi, now + terms.window // 2)) + terms.ttl
     ledger.stride = ahead
     _adopt(ledger, now, terms, sight)
+    ledger.early = unexplained(ledger)
     if not known:
         trust_only(ledger, sight)
     elif exact:
@@ -123,6 +124,7 @@ def _adopt(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
     ledger.adopted = ledger.last = now + 1  # later than the stamp of any draw before it, in the same millisecond too
     ledger.appointed = 0
     ledger.drawers = [0, ledger.drawers[0]]
+    ledger.early = 0
 
 
 def _hear_limit(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
@@ -135,6 +137,13 @@ def _hear_limit(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
     ledger.limit = sight.limit
 
 
-def _remember_stranger(ledger: Ledger) -> None:
-    """Up at once, down by a quarter a window."""
-    ledger.stranger = max(EIGHTHS * unexplained(ledger), ledger.stranger * 3 // 4)
+def _remember_stranger(ledger: Ledger, terms: Terms) -> None:
+    """Up at once, down by a quarter a window.
+
+    A window that was spent before its end shows only a part of what others would have taken, so what they took since it was
+    first heard of counts for the rest of the window too: by half as much again at most, or one busy second reserved it all.
+    """
+    taken = unexplained(ledger)
+    heard = max(terms.window * 2 // 3, min(terms.window, ledger.heard - ledger.opened))
+    unheard = max(0, taken - ledger.early) * (EIGHTHS * (terms.window - heard) // heard)
+    ledger.stranger = max(min(EIGHTHS * taken + unheard, EIGHTHS * ledger.limit), ledger.stranger * 3 // 4)

@@ -92,6 +92,8 @@ class Ledger:
     """Permits reported as answered in this window, or given up in it."""
     stranger: int = 0
     """Eighths of a permit that others than this fleet take of a window, as far as the last windows showed."""
+    early: int = 0
+    """Permits that others had taken of this window when it was first heard of."""
     answered: int = 0
     refused: int = 0
 

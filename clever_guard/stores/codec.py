@@ -43,6 +43,7 @@ FIELDS = [
     "pace",
     "spent",
     "stranger",
+    "early",
     "answered",
     "refused",
 ]

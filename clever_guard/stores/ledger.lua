@@ -13,7 +13,8 @@ local MAX_ROUTES, MAX_NAMES, KEEP = 16, 4, 10
 local FIELDS = {
   'limit', 'last', 'slot', 'since', 'r_min', 'reset', 'lo', 'hi', 'out1', 'out2', 'out3', 'gone', 'gone_at', 'drawers1',
   'drawers2', 'adopted', 'heard', 'seen', 'scout', 'flight', 'drawn', 'appointed', 'awaited', 'stride', 'opened', 'fixed',
-  'changed', 'margin', 'pause', 'struck', 'strikes', 'pace', 'spent', 'stranger', 'answered', 'refused',
+  'changed', 'margin', 'pause', 'struck', 'strikes', 'pace', 'spent', 'stranger', 'early', 'answered',
+  'refused',
 }
 local floor, max, min = math.floor, math.max, math.min
 
@@ -214,7 +215,7 @@ local function adopt(ledger, now, terms, sight)
   ledger.pace, ledger.spent, ledger.reset = 0, sight.answers, sight.reset
   ledger.r_min = min(sight.remaining, terms.solo and max(0, ledger.limit - sight.answers) or ledger.limit)
   ledger.heard, ledger.opened = sight.sent, sight.received
-  ledger.adopted, ledger.last, ledger.appointed = now + 1, now + 1, 0
+  ledger.adopted, ledger.last, ledger.appointed, ledger.early = now + 1, now + 1, 0, 0
   ledger.drawers1, ledger.drawers2 = 0, ledger.drawers1
 end
 
@@ -282,9 +283,16 @@ local function learn_whether_fixed(ledger, ahead, terms, sight)
   if ledger.opened > 0 and ahead == terms.window and sight.received < soon then ledger.fixed = 1 end
 end
 
+local function remember_stranger(ledger, terms)
+  local taken = unexplained(ledger)
+  local heard = max(div(terms.window * 2, 3), min(terms.window, ledger.heard - ledger.opened))
+  local unheard = max(0, taken - ledger.early) * div(EIGHTHS * (terms.window - heard), heard)
+  ledger.stranger = max(min(EIGHTHS * taken + unheard, EIGHTHS * ledger.limit), div(ledger.stranger * 3, 4))
+end
+
 local function hear_next(ledger, now, terms, sight)
   local ahead = sight.reset - ledger.reset
-  ledger.stranger = max(EIGHTHS * unexplained(ledger), div(ledger.stranger * 3, 4))
+  remember_stranger(ledger, terms)
   local exact = ahead % terms.window == 0 or ahead == ledger.stride
   local doubt = div(ahead, DRIFT) + 1 + (exact and 0 or LATE)
   learn_whether_fixed(ledger, ahead, terms, sight)
@@ -294,6 +302,7 @@ local function hear_next(ledger, now, terms, sight)
   ledger.awaited = max(now, min(ledger.hi, now + div(terms.window, 2))) + terms.ttl
   ledger.stride = ahead
   adopt(ledger, now, terms, sight)
+  ledger.early = unexplained(ledger)
   if not known then
     trust_only(ledger, sight)
   elseif exact then

@@ -59,6 +59,10 @@ def receipt(remaining: int = 40, *, refused: bool = False, limit: int = 100) -> 
     )
 
 
+def replace_identity(identity: str) -> Claim:
+    return CLAIM._replace(identity=identity)
+
+
 def permits(answers: Sequence[object]) -> int:
     return sum(isinstance(answer, Permit) for answer in answers)
 
@@ -151,6 +155,12 @@ class TestWhatIsWanted:
         counter.draw(2)
         counter.ask(100.9)
         assert self.wants(counter, 100.95) == 4
+
+    def test_stays_where_the_next_caller_comes_late(self, counter: Counter) -> None:
+        """One call every now and then uses up its lease of one each time, and needs no more."""
+        for number in range(5):
+            counter.draw(1, 100.0 + 3 * number)
+        assert self.wants(counter, 120.0) == 1
 
     def test_falls_to_what_was_used(self, counter: Counter) -> None:
         counter.draw(50)
@@ -264,6 +274,18 @@ class TestTrips:
         assert isinstance(permit, Permit)
         counter.books.settle(permit, receipt(), 100.1)
         assert counter.books.due(100.1) is None
+
+    def test_what_is_left_of_a_dead_lease_goes_back_with_the_next_trip_of_any_book(self, counter: Counter) -> None:
+        """A worker that has done with a token leaves nothing of it behind."""
+        counter.draw(10)
+        other = replace_identity("other")
+        early = counter.ask(100.9, claim=other)
+        assert isinstance(early, Trip)
+        assert [len(command.reports) for command in early.commands] == [0]
+        counter.land(early, 0, 100.9, hold=0)
+        late = counter.ask(101.1, claim=other)
+        assert isinstance(late, Trip)
+        assert [report.unsent for command in late.commands for report in command.reports] == [9]
 
     def test_at_the_end_everything_is_said_and_given_back(self, counter: Counter) -> None:
         counter.draw(10)
