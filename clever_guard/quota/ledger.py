@@ -52,7 +52,7 @@ class Ledger:
     out: list[int] = field(default_factory=lambda: [0, 0, 0])
     """Permits drawn and not reported, by the slot of their draw, youngest first."""
     gone: int = 0
-    """Permits that aged out unreported of late: they come back when calls prove slower than three slots."""
+    """Permits that aged out unreported of late: they come back when calls prove slower than two slots."""
     gone_at: int = 0
     drawers: list[int] = field(default_factory=lambda: [0, 0])
     """Books that drew in this window and in the one before."""

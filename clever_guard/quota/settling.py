@@ -17,7 +17,7 @@ def settle(ledger: Ledger, now: int, terms: Terms, stamp: int, answered: int, re
     age = 0 if stamp > now else now // ledger.slot - stamp // ledger.slot
     if age < 3:
         ledger.out[age] -= min(ledger.out[age], answered + back)
-    elif answered and stamp > 0:
+    if answered and stamp > 0 and age >= 2:
         _lengthen_slots(ledger, now - stamp, terms)
     if terms.solo:
         ledger.r_min = max(0, ledger.r_min - answered)
@@ -26,7 +26,7 @@ def settle(ledger: Ledger, now: int, terms: Terms, stamp: int, answered: int, re
 
 
 def _lengthen_slots(ledger: Ledger, age: int, terms: Terms) -> None:
-    """Calls are slower than three slots: an answer came to a permit that had already been given up."""
+    """Calls are slower than two slots: an answer came to a permit that was given up already, or soon would have been."""
     slot = min(age // 2, max(terms.window, ledger.stride) // 2)
     if slot > ledger.slot:
         ledger.slot = slot

@@ -161,9 +161,8 @@ local function settle(ledger, now, terms, stamp, answered, refused, back)
   if slots < 3 then
     local field = 'out' .. (slots + 1)
     ledger[field] = ledger[field] - min(ledger[field], answered + back)
-  elseif answered > 0 and stamp > 0 then
-    lengthen_slots(ledger, now - stamp, terms)
   end
+  if answered > 0 and stamp > 0 and slots >= 2 then lengthen_slots(ledger, now - stamp, terms) end
   if terms.solo then ledger.r_min = max(0, ledger.r_min - answered) end
   ledger.answered, ledger.spent = ledger.answered + answered, ledger.spent + max(0, answered - refused)
 end

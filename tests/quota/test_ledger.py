@@ -161,6 +161,12 @@ class TestAgeing:
         assert sure.ledger.slot == 2_500, "half of what it took"
         assert sum(sure.ledger.out) == 30, "the rest of them will be slow too"
 
+    def test_and_so_does_one_that_came_just_before(self, sure: Desk) -> None:
+        slow = sure.draw(52_010, 30)
+        sure.send(54_500, answered(slow, sight(97, 60_000, 52_020, 54_490)))
+        assert sure.ledger.slot == 1_245
+        assert sum(sure.ledger.out) == 29
+
     def test_slots_grow_to_half_a_window_at_most(self, sure: Desk) -> None:
         slow = sure.draw(52_010, 30)
         sure.send(58_000)
