@@ -58,13 +58,13 @@ class XRateLimit:
 def _at_once(headers: Headers) -> Reading | None:
     """The reading of a usual answer; None of any other, and of one that has nothing to read."""
     limit, remaining = headers.get("X-RateLimit-Limit"), headers.get("X-RateLimit-Remaining")
-    if limit is None or remaining is None:
+    if limit is None or not isinstance(remaining, str):
         return None
     try:
         usual = _usual(limit, headers.get("X-RateLimit-Reset"), headers.get("X-RateLimit-Bucket"), headers.get("Date"))
-        left = whole(remaining)
-    except TypeError:  # a mapping that gives lists, or worse
+    except TypeError:  # a mapping that gives lists: they cannot be remembered
         return None
+    left = whole(remaining)
     if usual is None or left is None or left > usual.limit:
         return None
     return Reading(usual.limit, left, usual.reset, usual.resets_in, usual.bucket)

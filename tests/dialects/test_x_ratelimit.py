@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from urllib3 import HTTPHeaderDict
 
@@ -280,6 +280,8 @@ def test_the_short_way_reads_what_the_long_way_reads() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), st.one_of(st.none(), st.binary(), st.lists(st.text()), st.integers())))
+@example({"X-RateLimit-Limit": b"", "X-RateLimit-Remaining": []})
+@example({"X-RateLimit-Limit": [], "X-RateLimit-Remaining": ""})
 def test_a_mapping_that_gives_anything_is_read_all_the_same(fields: dict[str, Any]) -> None:
     class Odd:
         def get(self, name: str, /) -> Any:
