@@ -30,7 +30,7 @@ def hear(ledger: Ledger, now: int, terms: Terms, report: Report, sight: Sight) -
             _hear_same(ledger, now, terms, sight)
     elif ahead > 0 and sight.received >= ledger.hi - half:
         _hear_next(ledger, now, terms, sight)
-    elif report.stamp > ledger.adopted:
+    elif report.stamp > ledger.adopted or ledger.adopted < sight.sent <= now:
         _hear_anew(ledger, now, terms, sight)
 
 

@@ -342,7 +342,7 @@ local function hear(ledger, now, terms, report, sight)
     end
   elseif ahead > 0 and sight.received >= ledger.hi - half then
     hear_next(ledger, now, terms, sight)
-  elseif report.stamp > ledger.adopted then
+  elseif report.stamp > ledger.adopted or (ledger.adopted < sight.sent and sight.sent <= now) then
     hear_anew(ledger, now, terms, sight)
   end
 end

@@ -74,6 +74,23 @@ def test_a_broken_bound_is_an_exit_status(monkeypatch: pytest.MonkeyPatch) -> No
     assert main(["--seeds", "1", "--scenario", "base"]) == 1
 
 
+def test_what_was_on_its_way_when_the_limit_fell_is_told_apart() -> None:
+    """And it is nothing else: of 16 workers none sends blind twice for one change of the limit."""
+    figures = run_one("limit changes", 720239)
+    assert figures.blind > 0
+    assert figures.refused - figures.blind <= 4
+    assert run_one("stranger spread", 700335).blind == 0
+
+
+def test_refusals_that_nobody_could_foresee_are_not_held_against_the_bound() -> None:
+    row = Row(BY_NAME["base"])
+    row.add(1, report.Figures(answered=1000, refused=3, blind=3))
+    assert row.kept
+    assert row.rate == 3
+    row.add(2, report.Figures(answered=1000, refused=1))
+    assert not row.kept
+
+
 @pytest.mark.parametrize(("workers", "window"), [(1, 6.0), (8, 6.0), (32, 6.0), (64, 20.0)])
 def test_a_saturating_fleet_calls_the_store_less_than_once_a_second_and_worker(workers: int, window: float) -> None:
     """Those who wait are told when to come back, and are not late for it: nobody polls."""

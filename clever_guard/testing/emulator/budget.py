@@ -54,14 +54,14 @@ class Budget:
 
     def __init__(self, knobs: Knobs, limit: int) -> None:
         self._knobs = knobs
-        self._limit = limit
+        self.limit = limit
         self.windows: list[Window] = []
 
     def at(self, now: float) -> Window:
         """The window that ``now`` lies in, opened if need be, with what the stranger took of it so far."""
         if not self.windows or now >= self.windows[-1].end:
             start = now if self._knobs.first_hit else self._aligned(now)
-            self.windows.append(Window(start, start + self._knobs.window, self._limit))
+            self.windows.append(Window(start, start + self._knobs.window, self.limit))
             del self.windows[:-KEPT_WINDOWS]
         window = self.windows[-1]
         window.stranger = min(max(window.stranger, self._stranger(window, now)), window.limit - window.admitted)

@@ -62,7 +62,7 @@ class Server:
     def set_limit(self, limit: int) -> None:
         """At once, in the middle of the window."""
         self._turn(limit=limit)
-        self.budget._limit = limit
+        self.budget.limit = limit
         if self.budget.windows:
             self.budget.windows[-1].limit = limit
 

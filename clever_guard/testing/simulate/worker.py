@@ -120,17 +120,22 @@ class Worker:
 
         def arrive() -> None:
             status, headers = world.server.handle(self._loop.now, str(self.number))
-            world.note_answer(self, status)
+            world.note_arrival(self, status, sent)
+            limit = world.server.budget.limit
             if self._chance.random() < setting.lost_replies:
                 self._later(GIVE_UP, partial(resume, Failure(TimeoutError(), sent=True, sent_at=sent)))
             else:
                 self._later(
-                    0.001 if setting.at_completion else out / 2, partial(self._receive, resume, status, headers, sent)
+                    0.001 if setting.at_completion else out / 2,
+                    partial(self._receive, resume, status, headers, sent, limit),
                 )
 
         self._loop.after(there, arrive)
 
-    def _receive(self, resume: Callable[[Outcome], None], status: int, headers: Headers, sent: float) -> None:
+    def _receive(
+        self, resume: Callable[[Outcome], None], status: int, headers: Headers, sent: float, limit: int
+    ) -> None:
+        self.world.note_receipt(limit)
         resume(Reply(status, headers, None, sent, self._loop.now, EPOCH + self._loop.now))
 
     def _travel(self, trip: Trip, then: Callable[[], None]) -> None:

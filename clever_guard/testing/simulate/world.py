@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ class Figures:
 
     answered: int = 0
     refused: int = 0
+    blind: int = 0
+    """Of ``refused``: sent before an answer had told anybody of the lower limit, so that no rule could have prevented them."""
     commands: int = 0
     over: int = 0
     """Windows that admitted more than their limit: never, or the server is wrong."""
@@ -51,6 +54,9 @@ class World:
         self._offset = STORE_EPOCH
         self.store = MemoryStore(self._store_time)
         self._snapshot = self.store.snapshot()
+        self._blind = 0
+        self._limit_known = 0.0
+        """Since when somebody knows the limit; infinite while nobody does."""
         self.server = Server(setting, random.Random(f"{seed}/server"))
         self.quota = Quota(
             limit=setting.limit,
@@ -80,10 +86,17 @@ class World:
                 self._trace(f"{self.loop.now:9.4f} w{worker.number} {_shown(command, answer)}")
         return answers
 
-    def note_answer(self, worker: Worker, status: int) -> None:
+    def note_arrival(self, worker: Worker, status: int, sent: float) -> None:
+        """A request that was sent at ``sent`` is answered now."""
+        self._blind += status == 429 and sent < self._limit_known
         if self._trace is not None:
             window = self.server.budget.windows[-1]
             self._trace(f"{self.loop.now:9.4f} w{worker.number} {status} left={window.left}")
+
+    def note_receipt(self, limit: int) -> None:
+        """An answer under ``limit`` is here."""
+        if self._limit_known == math.inf and limit == self.server.budget.limit:
+            self._limit_known = self.loop.now
 
     def _store_time(self) -> int:
         return int(self.loop.now * 1000) + self._offset
@@ -146,6 +159,7 @@ class World:
 
     def _change_limit(self) -> None:
         self.server.set_limit(max(5, int(self.setting.limit * self._chance.uniform(0.5, 1.5))))
+        self._limit_known = math.inf
 
     # -- the judge -----------------------------------------------------------------------------------------------------
 
@@ -154,6 +168,7 @@ class World:
         figures = Figures(
             answered=sum(window.admitted for window in windows),
             refused=sum(window.refused for window in windows),
+            blind=self._blind,
             commands=self.commands,
         )
         for number, window in enumerate(windows[:-1]):
