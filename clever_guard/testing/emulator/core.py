@@ -73,7 +73,7 @@ class Emulator:
         self.knobs = replace(self.knobs, **turned)
         for budgets in self.budgets.values():
             for name, budget in budgets.items():
-                budget._knobs, budget._limit = self.knobs, self._limits(name)[name]
+                budget._knobs, budget.limit = self.knobs, self._limits(name)[name]
 
     # -- one request -----------------------------------------------------------------------------------------------------
 
