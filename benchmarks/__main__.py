@@ -1,4 +1,4 @@
-"""Everything after another: tables on the way, JSON in benchmarks/results, pictures in docs/pictures.
+"""Everything after another: tables on the way, JSON in benchmarks/results; with --full pictures in docs/pictures and one table of all.
 
 python -m benchmarks [--full]
 """
@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 from benchmarks.pictures import draw
+from benchmarks.summary import summary
 
 QUICK = [
     ["wrapper", "--quick"],
@@ -17,13 +18,30 @@ QUICK = [
     ["overhead", "--quick"],
     ["fleet", "--quick", "--store", "redis", "--contestants", "clever_guard", "urllib3 Retry"],
 ]
+BORDERS = ["base", "skew +1.5", "skew -1.5", "reset floored", "reset nearest"]
 FULL = [
     ["wrapper"],
     ["acquire"],
     ["overhead"],
-    ["fleet", "--contestants", "all", "--store", "redis", "--windows", "5", "--save-as", "fleet"],
-    ["fleet", "--save-as", "scenarios"],
-    ["fleet", "--scenarios", "base", "--limit", "1200", "--store", "redis", "--save-as", "large"],
+    ["growth"],
+    ["fleet", "--contestants", "all", "--store", "redis", "--windows", "5"],
+    ["fleet", "--scenarios", *BORDERS, "--store", "redis", "--workers", "8", "--windows", "14", "--save-as", "borders"],
+    [
+        "fleet",
+        "--scenarios",
+        "base",
+        "--limit",
+        "1200",
+        "--window",
+        "60",
+        "--windows",
+        "4",
+        "--store",
+        "redis",
+        "--save-as",
+        "large",
+    ],
+    ["fleet", "--windows", "5", "--save-as", "scenarios"],
 ]
 
 
@@ -37,6 +55,7 @@ def main() -> int:
         failed |= subprocess.run([sys.executable, "-m", f"benchmarks.{words[0]}", *words[1:]], check=False).returncode
     if full:
         draw()
+        print("\n" + summary(), flush=True)
     return failed
 
 

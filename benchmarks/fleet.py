@@ -8,7 +8,8 @@
 
 A row judges every full window (the first and the last of a run are cut short): the share of the budget spent in the first, in
 the worst and in the median one, 429s for a thousand requests, store trips a request, milliseconds from the true reset to the
-first admitted request and seconds until the last (medians), and the slowest worker's requests over the fastest one's.
+first admitted request and seconds until the last (medians; of the windows after the eighth where there are any), and the slowest
+worker's requests over the fastest one's.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "sparse": {"client": "sparse", "workers": 40, "limit": 1200, "window": 60.0, "windows": 6},
 }
 """The emulator's knobs, and how the fleet differs."""
-ALONE = ("urllib3 Retry", "tenacity")
+LEARNING = 8
+"""Windows in which a border is learned."""
 COLUMNS = (
     f"{'contestant':26}{'scenario':18}{'store':7}{'workers':>8}{'first':>8}{'worst':>8}{'median':>8}{'429/1000':>10}"
     f"{'trips':>7}{'reset ms':>9}{'all s':>7}{'fair':>6}"
@@ -72,6 +74,7 @@ class Row:
     last_s: float | None
     fair: float
     window: float
+    limit: int
 
     @property
     def refused_per_1000(self) -> float:
@@ -170,7 +173,7 @@ def _row(asked: argparse.Namespace, contestant: str, scenario: str, kind: str, w
         counts = fleet.run(seconds, disturb=_killer(fleet, asked.kill, seconds) if asked.kill else None)
         budgets = server.truth()["budgets"]
     return _judged(
-        Row(contestant, scenario, kind, workers, 0, None, None, None, 0, 0, 0.0, None, None, 0.0, window),
+        Row(contestant, scenario, kind, workers, 0, None, None, None, 0, 0, 0.0, None, None, 0.0, window, limit),
         budgets,
         counts,
     )
@@ -185,8 +188,9 @@ def _judged(row: Row, budgets: dict[str, list[dict[str, Any]]], counts: Counter[
     if full:
         shares = [(window["admitted"] + window["stranger"]) / window["limit"] for window in full]
         row.windows, row.first, row.worst, row.median = len(full), shares[0], min(shares), median(shares)
-        row.reset_ms = 1000 * median(window["first"] or 0.0 for window in full)
-        row.last_s = median(window["last"] or 0.0 for window in full)
+        learned = full[LEARNING:] or full
+        row.reset_ms = 1000 * median(window["first"] or 0.0 for window in learned)
+        row.last_s = median(window["last"] or 0.0 for window in learned)
         row.fair = _fairness(full, row.workers)
     return row
 

@@ -24,6 +24,7 @@ from prometheus_client import CollectorRegistry
 
 from benchmarks.report import medians, options, show, table
 from clever_guard import Deadline, Guard, Quota, Retry
+from clever_guard.adapters.urllib3.request import answer_headers
 from clever_guard.model import Outcome, Reply, Request
 from clever_guard.observe import counting
 from clever_guard.observe.prometheus import PrometheusObserver
@@ -93,7 +94,7 @@ class Stub:
         self._response: Any = a_pool().urlopen("GET", "/")
 
     def send(self, request: Request, /) -> Outcome:
-        return Reply(200, self._response.headers, self._response)
+        return Reply(200, answer_headers(self._response), self._response)
 
     def discard(self, outcome: Outcome, /) -> None:
         raise AssertionError("a 200 is returned")

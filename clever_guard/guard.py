@@ -20,6 +20,7 @@ from clever_guard.order import bound, check_order
 from clever_guard.policies.quota import Quota
 from clever_guard.stores import open_store
 from clever_guard.stores.open import chosen
+from clever_guard.usual import usual_call
 
 C = TypeVar("C")
 MODES = ("enforce", "shadow", "off")
@@ -66,6 +67,7 @@ class Guard:
         self.policies = bound(policies, key)
         acting = self.policies if self.mode == "enforce" else tuple(p for p in self.policies if isinstance(p, Quota))
         self._proceed = fold(acting)
+        self._usual = usual_call(acting) if self.mode == "enforce" else None
         self.engine = Engine(
             name=name,
             store=open_store(chosen(store)),
@@ -122,7 +124,7 @@ class Guard:
         """One call through all policies. For adapters. Raises GuardError after ``close``."""
         if self.closed:
             self.check_open()
-        return self.engine.driver.call(request, self._proceed, transport)
+        return self.engine.driver.call(request, self._proceed, transport, self._usual)
 
     @property
     def driver(self) -> SyncDriver:

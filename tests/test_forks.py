@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import sqlite3
-import sys
 import threading
 import time
 import traceback
@@ -138,9 +137,8 @@ def test_a_child_starts_with_empty_books_and_the_parent_keeps_its_own(working: W
     assert len(books._books) == 1
 
 
+@pytest.mark.parametrize("store", ["sqlite", "redis"], indirect=True)
 def test_children_and_parent_share_a_budget_and_it_is_kept(store: str) -> None:
-    if store == "memory://":
-        pytest.skip("a memory store is one process' own")
     with Emulator(limit=60, window=3600).serve() as served:
         working = Working(store, served.url, limit=60)
 
@@ -188,7 +186,6 @@ def test_a_child_does_not_close_the_parents_sqlite_connections(tmp_path: Path) -
         working.close()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which sockets a process has")
 def test_a_child_speaks_to_redis_over_its_own_socket(redis_url: str) -> None:
     with Emulator(limit=1000, window=3600).serve() as served:
         working = Working(redis_url, served.url)

@@ -23,7 +23,7 @@ from typing import TypeAlias
 from clever_guard.dialects.dates import server_date, whole_date
 from clever_guard.dialects.fields import MAX_FIELD, any_case, field, members, whole
 from clever_guard.dialects.retry_after import retry_after
-from clever_guard.model import NOTHING_READ, HeaderReport, Headers, Reading
+from clever_guard.model import NOTHING_READ, HeaderReport, Headers, Reading, made
 
 MAX_BUCKETS = 8
 MAX_NAME = 200
@@ -44,8 +44,11 @@ class XRateLimit:
     name = "x-ratelimit"
 
     def __call__(self, headers: Headers, status: int, wall: float, /) -> HeaderReport:
-        headers = any_case(headers)
+        if isinstance(headers, dict):
+            headers = any_case(headers)
         reading = _at_once(headers)
+        if reading is not None and status < FIRST_TO_WAIT:
+            return made(HeaderReport, ((reading,), None, ()))
         readings, refused = ((reading,), ()) if reading else _in_full(headers, status, wall)
         if status < FIRST_TO_WAIT:
             return HeaderReport(readings, None, refused) if readings or refused else NOTHING_READ
@@ -67,7 +70,7 @@ def _at_once(headers: Headers) -> Reading | None:
     left = whole(remaining)
     if usual is None or left is None or left > usual.limit:
         return None
-    return Reading(usual.limit, left, usual.reset, usual.resets_in, usual.bucket)
+    return made(Reading, (usual.limit, left, usual.reset, usual.resets_in, usual.bucket, True))
 
 
 @lru_cache(maxsize=16)

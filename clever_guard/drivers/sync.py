@@ -2,6 +2,10 @@
 
 ``run`` is the loop: take an effect from the flow, do it, send the answer back; whatever goes wrong is thrown into the flow
 at that place. The rest of the module is one short method per effect. Clock, wall clock and the way to wait are parameters.
+
+Nearly every call finds a permit in hand and is answered by something that nobody repeats. Where the guard knows all its
+policies (``Usual``) such a call starts no flow, which would cost it a third of its time; what follows another first outcome is
+a flow as ever.
 """
 
 from __future__ import annotations
@@ -13,9 +17,9 @@ from typing import Any, Protocol
 
 from clever_guard.drivers.account import breaking, checked, ending, not_one_of_six, refuse, time_for
 from clever_guard.drivers.trips import OnTrip, Trips
-from clever_guard.events import AttemptFinished, CallFinished, Event, Waited
-from clever_guard.flow import Discard, Effect, Emit, Proceed, Reserve, Send, Settle, Wait
-from clever_guard.model import Hold, Outcome, Permit, Reply, Request, Ticket
+from clever_guard.events import AttemptFinished, CallFinished, Event, HeadersIgnored, Waited
+from clever_guard.flow import Discard, Effect, Emit, Flow, Proceed, Reserve, Send, Settle, Wait
+from clever_guard.model import UNKNOWN, Claim, Hold, Outcome, Permit, Receipt, Reply, Request, Ticket, made
 from clever_guard.quota.books import Books
 from clever_guard.quota.store import Store
 
@@ -26,6 +30,25 @@ class Transport(Protocol):
     def send(self, request: Request, /) -> Outcome: ...
 
     def discard(self, outcome: Outcome, /) -> None: ...
+
+
+class Usual(Protocol):
+    """The steps of a first attempt, by the same policies that the flow asks (``clever_guard/usual.py``)."""
+
+    @property
+    def begin(self) -> Callable[[Request], Claim | None]:
+        """What Deadline writes down; and whose budget the attempt draws on."""
+        ...
+
+    @property
+    def receipt(self) -> Callable[[Outcome], tuple[Receipt, tuple[str, ...]]]:
+        """What became of the permit of an attempt that was begun, and which headers were refused."""
+        ...
+
+    @property
+    def more(self) -> Callable[[Request, Outcome], Flow | None]:
+        """The flow from the first outcome on; None where it is the call's."""
+        ...
 
 
 def pause(seconds: float, ticket: Ticket | None) -> None:
@@ -70,23 +93,50 @@ class SyncDriver:
         """Give unspent permits back. Calls that wait for quota end with GuardError when they look again."""
         self._trips.close()
 
-    def call(self, request: Request, proceed: Proceed, transport: Transport) -> Outcome:
+    def call(self, request: Request, proceed: Proceed, transport: Transport, usual: Usual | None = None) -> Outcome:
         """One call from beginning to end: the flow, then what should be reported, then the event."""
         begun = request.now = self._clock()
         how = "cancelled"
         try:
-            outcome = self.run(request, proceed, transport)
+            outcome = self._outcome(request, proceed, transport, usual)
             how = ending(request, outcome)
         except BaseException as error:
+            request.now = self._clock()
             how = breaking(error)
             raise
         finally:
-            self._finish(request, how, self._clock() - begun)
+            self._finish(request, how, request.now - begun)
         return outcome
 
-    def run(self, request: Request, proceed: Proceed, transport: Transport) -> Outcome:
+    def _outcome(self, request: Request, proceed: Proceed, transport: Transport, usual: Usual | None) -> Outcome:
+        first = None if usual is None else self._first(request, usual, transport)
+        if first is None or usual is None:
+            return self.run(proceed(request), request, transport)
+        flow = usual.more(request, first)
+        return first if flow is None else self.run(flow, request, transport)
+
+    def _first(self, request: Request, usual: Usual, transport: Transport) -> Outcome | None:
+        """The first attempt, with a permit that is in hand or without a claim; None, and nothing done, where it must wait."""
+        claim = usual.begin(request)
+        if claim is None:
+            return self._sent(request, request, transport)
+        permit = self._books.in_hand(claim, request.now)
+        if permit is None:
+            return None
+        receipt = UNKNOWN
+        try:
+            outcome = self._sent(request, request, transport)
+            receipt, ignored = usual.receipt(outcome)
+        finally:
+            if receipt is UNKNOWN:
+                request.now = self._clock()
+            self._books.settle(permit, receipt, request.now)
+        for reason in ignored:
+            self._tell(HeadersIgnored(request.guard, request.host, reason))
+        return outcome
+
+    def run(self, flow: Flow, request: Request, transport: Transport) -> Outcome:
         """Drive one flow. An interruption is raised again even if the flow returns after it."""
-        flow = proceed(request)
         answer: Any = None
         error: BaseException | None = None
         interruption: BaseException | None = None
@@ -111,12 +161,10 @@ class SyncDriver:
     def _finish(self, request: Request, how: str, seconds: float) -> None:
         if self._books.pressing and how != "cancelled":
             self._trips.report()
-        self._tell(CallFinished(request.guard, request.host, request.method, how, seconds))
+        self._tell(made(CallFinished, (request.guard, request.host, request.method, how, seconds)))
 
-    # -- one method per effect, with one signature -------------------------------------------------------------------
-
-    def _send(self, effect: Send, request: Request, transport: Transport) -> Outcome:
-        sending = effect.request
+    def _sent(self, sending: Request, request: Request, transport: Transport) -> Outcome:
+        """One attempt. A policy may send another request than the call's: the time moves for both."""
         sending.sends += 1
         sending.now = sent = self._clock()
         outcome = transport.send(sending)
@@ -127,8 +175,13 @@ class SyncDriver:
             outcome.wall = self._wall()
             code = outcome.status
         sending.last = outcome
-        self._tell(AttemptFinished(sending.guard, sending.host, sending.method, code, received - sent))
+        self._tell(made(AttemptFinished, (sending.guard, sending.host, sending.method, code, received - sent)))
         return outcome
+
+    # -- one method per effect, with one signature -------------------------------------------------------------------
+
+    def _send(self, effect: Send, request: Request, transport: Transport) -> Outcome:
+        return self._sent(effect.request, request, transport)
 
     def _discard(self, effect: Discard, request: Request, transport: Transport) -> None:
         transport.discard(effect.outcome)

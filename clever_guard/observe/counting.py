@@ -3,7 +3,7 @@
     Own        plain numbers, and a collector that reads them at scrape time. Counting costs a quarter of a child's increment
     Children   prometheus_client's: for multiprocess mode, which exports no custom collector, and Pythons without a GIL
 
-Both give out cells with ``inc``, ``set`` and ``observe``. An own cell needs no lock: CPython changes threads, and runs signal
+Both give out cells with ``inc``, ``set`` and ``observe``, and a tally of two of them. An own cell needs no lock: CPython changes threads, and runs signal
 handlers, at calls and backward jumps only, and there is none between reading and writing in ``self.value += amount``. Nor can a
 signal handler that emits ever wait for a lock that its own thread holds.
 """
@@ -32,6 +32,8 @@ class Numbers(Protocol):
     """Cells by series and label values; the same cell for the same question."""
 
     def cell(self, name: str, labels: Labels, /) -> Any: ...
+
+    def tally(self, number: Any, times: Any, /) -> Tally | ChildTally: ...
 
 
 class Number:
@@ -64,6 +66,36 @@ class Times:
         self.sum += seconds
 
 
+class Tally:
+    """A counter and the times that belong to it: what most events move together."""
+
+    __slots__ = ("number", "times")
+
+    def __init__(self, number: Number, times: Times) -> None:
+        self.number = number
+        self.times = times
+
+    def add(self, seconds: float) -> None:
+        self.number.value += 1.0
+        times = self.times
+        times.counts[bisect_left(times.bounds, seconds)] += 1
+        times.sum += seconds
+
+
+class ChildTally:
+    """The same of prometheus_client's children."""
+
+    __slots__ = ("number", "times")
+
+    def __init__(self, number: Any, times: Any) -> None:
+        self.number = number
+        self.times = times
+
+    def add(self, seconds: float) -> None:
+        self.number.inc()
+        self.times.observe(seconds)
+
+
 class Own(Collector):
     """Our own numbers of one registry."""
 
@@ -74,6 +106,9 @@ class Own(Collector):
     def cell(self, name: str, labels: Labels, /) -> Any:
         series = SERIES[name]
         return self._cells[name].setdefault(labels, Times(series.bounds) if series.bounds else Number())
+
+    def tally(self, number: Number, times: Times, /) -> Tally:
+        return Tally(number, times)
 
     def describe(self) -> list[Metric]:
         """The names, so that a registry notices when another collector has them."""
@@ -97,6 +132,9 @@ class Children:
 
     def cell(self, name: str, labels: Labels, /) -> Any:
         return self._metrics[name].labels(*labels)
+
+    def tally(self, number: Any, times: Any, /) -> ChildTally:
+        return ChildTally(number, times)
 
     def _made(self, series: Series, registry: CollectorRegistry) -> Any:
         more: dict[str, Any] = {"buckets": series.bounds} if series.kind == "histogram" else {}

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from clever_guard import events
-from clever_guard.observe.counting import numbers_of
+from clever_guard.observe.counting import ChildTally, Tally, numbers_of
 
 MAX_HOSTS = 50
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE"})
@@ -29,8 +29,8 @@ OTHER = "other"
 MAX_WORDS = 64
 """Different reasons of refused headers; third-party dialects choose their own words."""
 _WORD = re.compile(r"[a-z_]{1,40}")
-Usual: TypeAlias = dict[tuple[Any, ...], tuple[Any, Any]]
-"""By the four words of an event: the cell that counts it and the one that times it."""
+Tallies: TypeAlias = dict[tuple[Any, ...], Tally | ChildTally]
+"""By the four words of an event: what counts and times it."""
 
 
 class PrometheusObserver:
@@ -53,8 +53,8 @@ class PrometheusObserver:
         self._max_buckets = max_buckets
         self._wall = wall
         self._cells: dict[tuple[str, ...], Any] = {}
-        self._calls: Usual = {}
-        self._attempts: Usual = {}
+        self._calls: Tallies = {}
+        self._attempts: Tallies = {}
         self._names: dict[str, dict[str, None]] = {"host": {}, "bucket": {}, "word": {}}
         self._totals: dict[tuple[str, str, str], int] = {}
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -78,14 +78,10 @@ class PrometheusObserver:
     # -- one method per event ------------------------------------------------------------------------------------------
 
     def _call(self, event: events.CallFinished) -> None:
-        count, times = self._calls.get(event[:4]) or self._cells_of_call(event)
-        count.inc()
-        times.observe(event.seconds)
+        (self._calls.get(event[:4]) or self._tally_of_call(event)).add(event.seconds)
 
     def _attempt(self, event: events.AttemptFinished) -> None:
-        count, times = self._attempts.get(event[:4]) or self._cells_of_attempt(event)
-        count.inc()
-        times.observe(event.seconds)
+        (self._attempts.get(event[:4]) or self._tally_of_attempt(event)).add(event.seconds)
         if event.code == 429:
             self._cell("throttled", event.guard, self._host(event.host)).inc()
 
@@ -148,14 +144,14 @@ class PrometheusObserver:
             known[name] = None
         return name
 
-    def _cells_of_call(self, event: events.CallFinished) -> tuple[Any, Any]:
+    def _tally_of_call(self, event: events.CallFinished) -> Tally | ChildTally:
         labels = event.guard, self._host(event.host), _known(event.method, METHODS), _known(event.outcome, OUTCOMES)
-        found = self._cell("calls", *labels), self._cell("call_duration", *labels[:2])
+        found = self._numbers.tally(self._cell("calls", *labels), self._cell("call_duration", *labels[:2]))
         return _kept(self._calls, event[:4], labels, found)
 
-    def _cells_of_attempt(self, event: events.AttemptFinished) -> tuple[Any, Any]:
+    def _tally_of_attempt(self, event: events.AttemptFinished) -> Tally | ChildTally:
         labels = event.guard, self._host(event.host), _known(event.method, METHODS), _code(event.code)
-        found = self._cell("attempts", *labels), self._cell("attempt_duration", *labels[:2])
+        found = self._numbers.tally(self._cell("attempts", *labels), self._cell("attempt_duration", *labels[:2]))
         return _kept(self._attempts, event[:4], labels, found)
 
     def _cell(self, name: str, *labels: str) -> Any:
@@ -166,10 +162,12 @@ class PrometheusObserver:
         return cell
 
 
-def _kept(usual: Usual, said: tuple[Any, ...], labels: tuple[str, ...], found: tuple[Any, Any]) -> tuple[Any, Any]:
+def _kept(
+    tallies: Tallies, said: tuple[Any, ...], labels: tuple[str, ...], found: Tally | ChildTally
+) -> Tally | ChildTally:
     """``found``, for the next time too; unless a label is ``other``, for there may be any number of these."""
     if OTHER not in labels:
-        usual[said] = found
+        tallies[said] = found
     return found
 
 

@@ -23,6 +23,10 @@ class Deadline:
         check_seconds("Deadline: seconds", self.seconds)
 
     def around(self, request: Request, proceed: Proceed, /) -> Flow:
+        self.begin(request)
+        return (yield from proceed(request))
+
+    def begin(self, request: Request) -> None:
+        """Write the deadline down; an earlier one of the caller's stays."""
         mine = request.now + self.seconds
         request.deadline = mine if request.deadline is None else min(mine, request.deadline)
-        return (yield from proceed(request))

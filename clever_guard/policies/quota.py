@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any
 
 from clever_guard.dialects import Dialect, dialect_named
@@ -20,7 +19,7 @@ from clever_guard.model import (
     UNKNOWN,
     UNSENT,
     Claim,
-    Failure,
+    HeaderReport,
     Hold,
     Outcome,
     Permit,
@@ -28,6 +27,7 @@ from clever_guard.model import (
     Receipt,
     Reply,
     Request,
+    made,
 )
 from clever_guard.parts.keys import KEPT, BearerToken, Key, identity
 from clever_guard.quota.names import plain
@@ -63,6 +63,9 @@ class Quota:
     max_window: float | None = None
     reserves: Mapping[str, int] = field(default_factory=dict)
     secret: bytes = field(default=b"", repr=False)
+    _claims: dict[tuple[str, bool, str, str | None], Claim] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         check_whole("Quota: limit", self.limit, "requests", least=1)
@@ -80,9 +83,8 @@ class Quota:
         return replace(self, secret=secret)
 
     def around(self, request: Request, proceed: Proceed, /) -> Flow:
-        claim = self.claim(request)
+        claim = request.claim or self.claim(request)
         if claim is None:
-            request.without_permit = True
             return (yield from proceed(request))
         answer: Permit | Hold = yield Reserve(claim)
         permit = (yield from _wait(claim, answer)) if isinstance(answer, Hold) else answer
@@ -92,31 +94,46 @@ class Quota:
             outcome = yield from proceed(request)
             return outcome
         finally:
-            receipt, ignored = self._receipt(outcome, request.sends > sends)
+            receipt, ignored = self.receipt(outcome, request.sends > sends)
             yield Settle(permit, receipt)
             for reason in ignored:
                 yield Emit(HeadersIgnored(request.guard, request.host, reason))
 
     def claim(self, request: Request) -> Claim | None:
-        """Whose budget this request draws on; None when its key is None. Raises ValueError for a token with CR/LF."""
+        """Whose budget this request draws on; None when its key is None. Raises ValueError for a token with CR/LF.
+
+        The request remembers it: the user's functions are asked once a call.
+        """
         name = self.account(request) if self.account else None
         token = name if name is not None else self.key(request)
         if token is None:
+            request.without_permit = True
             return None
         route = plain(self.route(request)) if self.route else ""
-        reserve = self.reserves.get(request.priority, 0) if request.priority else 0
-        return _claim(token, name is not None, self.secret, route, self.limit, self.window, reserve)
+        known = token, name is not None, route, request.priority
+        request.claim = self._claims.get(known) or self._made(*known)
+        return request.claim
 
-    def _receipt(self, outcome: Outcome | None, sent: bool) -> tuple[Receipt, tuple[str, ...]]:
-        if isinstance(outcome, Reply):
-            return self._answered(outcome)
-        if isinstance(outcome, Failure):
-            sent = sent and outcome.sent
-        return (UNKNOWN if sent else UNSENT), ()
+    def _made(self, token: str, named: bool, route: str, priority: str | None) -> Claim:
+        """``named``: the token is an account's name, which may be shown. Remembered: digests are not made for each call."""
+        digest = identity(ACCOUNT + token if named else token, self.secret)
+        reserve = self.reserves.get(priority, 0) if priority else 0
+        label = plain(token) if named else digest[:12]
+        claim = Claim(digest, route, self.limit, self.window, reserve, label)
+        if len(self._claims) >= KEPT:
+            self._claims.clear()
+        self._claims[token, named, route, priority] = claim
+        return claim
 
-    def _answered(self, reply: Reply) -> tuple[Receipt, tuple[str, ...]]:
-        assert not isinstance(self.dialect, str)
-        report = self.dialect(reply.headers, reply.status, reply.wall)
+    def receipt(self, outcome: Outcome | None, sent: bool = True) -> tuple[Receipt, tuple[str, ...]]:
+        """What became of the permit of an attempt, and which of the answer's headers were refused.
+
+        ``sent``: whether the attempt was begun; ``outcome`` is None where it was interrupted.
+        """
+        if not isinstance(outcome, Reply):
+            return (UNKNOWN if sent and (outcome is None or outcome.sent) else UNSENT), ()
+        status = outcome.status
+        report: HeaderReport = self.dialect(outcome.headers, status, outcome.wall)  # type: ignore[operator]
         readings: tuple[Reading, ...] = ()
         ignored = report.ignored
         for reading in report.readings:
@@ -125,11 +142,17 @@ class Quota:
                 ignored += (judged,)
             else:
                 readings += (judged,)
-        status, retry_after = reply.status, report.retry_after
-        receipt = Receipt(
-            True, True, status < 400, status == 429, reply.sent_at, reply.received_at, readings, retry_after
+        said = (
+            True,
+            True,
+            status < 400,
+            status == 429,
+            outcome.sent_at,
+            outcome.received_at,
+            readings,
+            report.retry_after,
         )
-        return receipt, ignored
+        return made(Receipt, said), ignored
 
     def _judged(self, reading: Reading) -> Reading | str:
         """The reading with a harmless bucket name and a bounded reset, or the reason why it cannot be.
@@ -146,13 +169,6 @@ class Quota:
             return "reset_far"
         name = plain(reading.bucket)
         return reading if name == reading.bucket else reading._replace(bucket=name)
-
-
-@lru_cache(maxsize=KEPT)
-def _claim(token: str, named: bool, secret: bytes, route: str, limit: int, window: float, reserve: int) -> Claim:
-    """``named``: the token is an account's name, which may be shown."""
-    digest = identity(ACCOUNT + token if named else token, secret)
-    return Claim(digest, route, limit, window, reserve, plain(token) if named else digest[:12])
 
 
 def _wait(claim: Claim, hold: Hold) -> Generator[Effect[Any], Any, Permit]:

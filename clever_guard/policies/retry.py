@@ -7,6 +7,7 @@ Retry only one header. A second refusal of one call within a window comes from a
 off.
 
     around         the first attempt, which is nearly always the last
+    more           decides: whether anything follows it
     _repeat        talks: the loop
     _wait_for      decides: how long, and what for
     server_wait    reads: what an answer asks for
@@ -77,10 +78,15 @@ class Retry:
 
     def around(self, request: Request, proceed: Proceed, /) -> Flow:
         outcome = yield from proceed(request)
+        more = self.more(proceed, request, outcome)
+        return outcome if more is None else (yield from more)
+
+    def more(self, proceed: Proceed, request: Request, outcome: Outcome) -> Flow | None:
+        """What follows the first outcome; None where that is the outcome of the call, as it nearly always is."""
         verdict = self.classifier(request, outcome)
         if verdict not in AGAIN or not repeatable(request, outcome, verdict):
-            return outcome
-        return (yield from self._repeat(request, proceed, outcome, verdict))
+            return None
+        return self._repeat(request, proceed, outcome, verdict)
 
     def _repeat(self, request: Request, proceed: Proceed, outcome: Outcome, verdict: Verdict) -> Flow:
         course = _Course()

@@ -10,6 +10,7 @@ Times are seconds of the driver's monotonic clock; towards the store everything 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from clever_guard.model import Claim, Hold, Permit, Receipt, Ticket
@@ -79,8 +80,8 @@ class Book:
         if ticket is not None:
             self.waiting.pop(ticket, None)
             self.promised.pop(ticket, None)
-        lease.left -= 1
         lease.open += 1
+        lease.left -= 1
         if lease.left == 0:
             self.lease = None
             self.demand.used_up = lease
@@ -150,9 +151,7 @@ class Book:
         lease = self.lease
         if lease is None:
             return
-        count = lease.give_back(count)
-        if count:
-            self._move(lease, "returned", count)
+        self._move(lease, "returned", lease.give_back(count))
         if lease.left == 0:
             self.lease = None
         if lease.unsent:
@@ -160,31 +159,33 @@ class Book:
 
     # -- what became of permits ----------------------------------------------------------------------------------------
 
-    def settle(self, lease: Lease, receipt: Receipt, now: float) -> list[Ticket]:
+    def settle(self, lease: Lease, receipt: Receipt, now: float) -> Sequence[Ticket]:
         """Enter what became of a permit; returns whom to wake."""
         lease.open -= 1
         if receipt.answered:
-            self._answered(lease, receipt)
+            kept = lease.enter(receipt)
+            if kept < lease.left and self.lease is lease:
+                self.give_back(lease.left - kept)
+            if receipt.readings or lease.has_news:
+                self.unsaid[lease] = None
+            else:
+                self._count_used(lease)
         elif receipt.sent:
             self._move(lease, "expired", 1)
         else:
             self._take_back(lease, now)
-        if not self.waiting:
-            return []
+        return self._to_wake(lease, now) if self.waiting else ()
+
+    def _to_wake(self, lease: Lease, now: float) -> list[Ticket]:
+        """The head of the queue when its scout is back, else those for whom there are permits."""
         if lease.kind != "lease" and lease.finished and not self.drawing:
             self.ask_at = now
             return [next(iter(self.waiting))]
         return self.promise(now) if self.lease is not None else []
 
-    def _answered(self, lease: Lease, receipt: Receipt) -> None:
-        self.moves[self.claim.label, lease.buckets[0], "used"] += 1
-        lease.enter(receipt)
-        if self.lease is lease:
-            kept = lease.may_keep(receipt)
-            if kept < lease.left:
-                self.give_back(lease.left - kept)
-        if receipt.readings or lease.has_news:
-            self.unsaid[lease] = None
+    def _count_used(self, lease: Lease) -> None:
+        self._move(lease, "used", lease.used)
+        lease.used = 0
 
     def _take_back(self, lease: Lease, now: float) -> None:
         """Unsent: back into the hand while the lease lives, else to the ledger."""
@@ -196,7 +197,8 @@ class Book:
             self._move(lease, "returned", 1)
 
     def _move(self, lease: Lease, op: str, count: int) -> None:
-        self.moves[self.claim.label, lease.buckets[0], op] += count
+        if count:
+            self.moves[self.claim.label, lease.buckets[0], op] += count
 
     # -- reports -------------------------------------------------------------------------------------------------------
 
@@ -209,6 +211,11 @@ class Book:
 
     def tell(self) -> list[tuple[Lease, Report]]:
         """Everything not yet reported, with the leases it is of."""
-        told = [(lease, report) for lease in self.unsaid if (report := lease.tell(self.clock)) is not None]
+        told = []
+        for lease in self.unsaid:
+            self._count_used(lease)
+            report = lease.tell(self.clock)
+            if report is not None:
+                told.append((lease, report))
         self.unsaid.clear()
         return told

@@ -57,6 +57,15 @@ class Books:
 
     # -- callers -------------------------------------------------------------------------------------------------------
 
+    def in_hand(self, claim: Claim, now: float) -> Permit | None:
+        """A permit of a lease that lives, if no woken caller was promised it. Nearly every call is served by this."""
+        with self._lock:
+            book = self._books.get((claim.identity, claim.route, claim.reserve))
+            if book is None or book.lease is None or now >= book.lease.expires or book.promised:
+                return None
+            book.used = now
+            return book.hand_out(book.lease, None)
+
     def reserve(self, claim: Claim, now: float, ticket: Ticket | None = None) -> Permit | Hold | Trip:
         """A permit, a hold, or the trip that must be made before asking again."""
         with self._lock:
@@ -82,9 +91,10 @@ class Books:
             book: Book = permit.book
             lease: Lease = permit.lease
             wake = book.settle(lease, receipt, now)
-            self._listen(book)
-            if lease.finished and book.urgent:
-                self._urgent[book] = None
+            if book.unsaid:
+                self._talkative[book] = None
+                if lease.open == 0 and lease.left == 0 and book.urgent:
+                    self._urgent[book] = None
         if wake:
             _call(wake)
 

@@ -91,6 +91,8 @@ class Lease:
     limits: dict[str, int]
     """Of each bucket, as the ledger knew it when these were drawn."""
     open: int = 0
+    used: int = 0
+    """Answered in any way, and not yet counted among the moves."""
     answered: int = 0
     refused: int = 0
     unsent: int = 0
@@ -118,38 +120,41 @@ class Lease:
         self.unsent += count
         return count
 
-    def enter(self, receipt: Receipt) -> None:
-        """What became of a permit that was answered. An unknown outcome is not counted: it ages in the ledger."""
-        if receipt.readings:
-            self.answered += 1
-            self.refused += receipt.refused
-            self.trailing = 0
-            for reading in receipt.readings:
-                gathering = self.gatherings.get((reading.bucket, reading.reset))
-                if gathering is None:
-                    gathering = self.gatherings[reading.bucket, reading.reset] = Gathering()
-                gathering.add(receipt, reading)
-        elif receipt.refused:
-            self.refused += 1
-            self.pause = max(self.pause, min(MAX_PAUSE, int((receipt.retry_after or 0) * 1000)))
-        elif receipt.ok:
-            self.blank += 1
-            self.trailing += 1
+    def enter(self, receipt: Receipt) -> int:
+        """What became of a permit that was answered; gives how many permits in hand the answer leaves.
 
-    def may_keep(self, receipt: Receipt) -> int:
-        """How many permits in hand an answer leaves: no more than the server has left, when others took it.
-
-        A lowered limit leaves none: the whole fleet holds permits of the old one.
+        No more than the server has left, when others took it. A lowered limit leaves none: the whole fleet holds permits of
+        the old one. An unknown outcome is not entered: it ages in the ledger.
         """
-        if receipt.refused:
-            return 0
-        kept = self.left
+        self.used += 1
+        if not receipt.readings:
+            return self._enter_blank(receipt)
+        self.answered += 1
+        self.refused += receipt.refused
+        self.trailing = 0
+        kept = 0 if receipt.refused else self.left
         for reading in receipt.readings:
-            if reading.limit < self.limits.get(reading.bucket, 0):
-                return 0
+            bucket = reading.bucket
+            gathering = self.gatherings.get((bucket, reading.reset))
+            if gathering is None:
+                gathering = self.gatherings[bucket, reading.reset] = Gathering()
+            gathering.add(receipt, reading)
             if reading.remaining < kept:
                 kept = reading.remaining
+            if reading.limit < self.limits.get(bucket, 0):
+                kept = 0
         return kept
+
+    def _enter_blank(self, receipt: Receipt) -> int:
+        """Without quota headers."""
+        if receipt.refused:
+            self.refused += 1
+            self.pause = max(self.pause, min(MAX_PAUSE, int((receipt.retry_after or 0) * 1000)))
+            return 0
+        if receipt.ok:
+            self.blank += 1
+            self.trailing += 1
+        return self.left
 
     def tell(self, clock: StoreClock) -> Report | None:
         """Everything not yet reported, once; None when there is nothing."""

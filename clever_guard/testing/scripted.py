@@ -7,6 +7,7 @@ Stage                           answers one effect after another from the script
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -38,10 +39,18 @@ def failure(error: BaseException | None = None, *, sent: bool = True, retryable:
     return Failure(error, sent=sent, reason="read" if sent else "connect", retryable=retryable)
 
 
+WRITTEN_LATER = frozenset(one.name for one in dataclasses.fields(Request) if not one.init)
+"""What the driver and the policies write into a request."""
+
+
 def make_request(method: str = "GET", headers: Mapping[str, str] | None = None, **fields: Any) -> Request:
     """A request to api.example. ``fields`` are those of Request."""
     place: dict[str, Any] = {"scheme": "https", "host": "api.example", "port": None, "target": "/", "guard": "test"}
-    return Request(method, headers=dict(headers or {}), **place | fields)
+    later = {name: fields.pop(name) for name in WRITTEN_LATER & fields.keys()}
+    request = Request(method, headers=dict(headers or {}), **place | fields)
+    for name, value in later.items():
+        setattr(request, name, value)
+    return request
 
 
 @dataclass(slots=True)

@@ -58,7 +58,7 @@ def guarded_urlopen(
     kwargs: dict[str, Any],
 ) -> Any:
     """What the patched ``urlopen`` of ``pool`` does. ``urlopen`` is the pool's own."""
-    arguments = dict(zip(ARGUMENTS, args, strict=False)) | kwargs if args else kwargs
+    arguments = _by_name(args, kwargs)
     if len(arguments) < len(args) + len(kwargs) or "url" not in arguments or "method" not in arguments:
         return urlopen(*args, **kwargs)  # it raises the TypeError that it always raised
     place = place_of(pool, arguments["url"])
@@ -71,6 +71,13 @@ def guarded_urlopen(
         return _send_and_follow(watch, pool, urlopen, arguments, place)
     except GuardError as error:
         raise into(HTTPError, error) from error.__cause__
+
+
+def _by_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """A manager gives method and URL by position and the rest by name."""
+    if len(args) == 2:
+        return {"method": args[0], "url": args[1], **kwargs}
+    return {**dict(zip(ARGUMENTS, args, strict=False)), **kwargs} if args else kwargs
 
 
 def _watch_over(host: str, watches: Sequence[Watch]) -> Watch | None:
@@ -94,7 +101,7 @@ def _send_and_follow(
     if not isinstance(retries, Retry):
         retries = Retry.from_int(retries, redirect=redirect, default=pool.retries)
     timeout = usual(pool, arguments.get("timeout", _DEFAULT_TIMEOUT), watch.guard.timeout)
-    attempt = arguments | {"retries": _silenced(retries), "redirect": False, "timeout": timeout}
+    attempt = {**arguments, "retries": _silenced(retries), "redirect": False, "timeout": timeout}
     exchange = Exchange(pool, urlopen, attempt)
     response = _call(watch, exchange, place)
     response.retries = retries

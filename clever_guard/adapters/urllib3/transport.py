@@ -10,6 +10,7 @@ from urllib3.exceptions import HTTPError
 
 from clever_guard.adapters.urllib3.bodies import start_of
 from clever_guard.adapters.urllib3.failures import failure_of
+from clever_guard.adapters.urllib3.request import answer_headers
 from clever_guard.adapters.urllib3.timeouts import bounded
 from clever_guard.model import Outcome, Reply, Request
 
@@ -40,7 +41,7 @@ class Exchange:
             response = self._urlopen(**arguments)
         except HTTPError as error:
             return failure_of(error)
-        return Reply(response.status, response.headers, response)
+        return Reply(response.status, answer_headers(response), response)
 
     def discard(self, outcome: Outcome, /) -> None:
         if isinstance(outcome, Reply):
