@@ -67,7 +67,7 @@ def _at_once(headers: Headers) -> Reading | None:
         usual = _usual(limit, headers.get("X-RateLimit-Reset"), headers.get("X-RateLimit-Bucket"), headers.get("Date"))
     except TypeError:  # a mapping that gives lists: they cannot be remembered
         return None
-    left = whole(remaining)
+    left = _left(remaining)
     if usual is None or left is None or left > usual.limit:
         return None
     return made(Reading, (usual.limit, left, usual.reset, usual.resets_in, usual.bucket, True))
@@ -87,6 +87,10 @@ def _usual(limit: object, reset: object, name: object, date: object) -> Reading 
         return None
     one = _reading(limit, "0", reset, name.strip(" \t"), now)
     return one if isinstance(one, Reading) else None
+
+
+_left = lru_cache(maxsize=2048)(whole)
+"""Most budgets count down from the same number again and again."""
 
 
 def _in_full(headers: Headers, status: int, wall: float) -> tuple[tuple[Reading, ...], tuple[str, ...]]:

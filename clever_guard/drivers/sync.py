@@ -98,7 +98,12 @@ class SyncDriver:
         begun = request.now = self._clock()
         how = "cancelled"
         try:
-            outcome = self._outcome(request, proceed, transport, usual)
+            first = None if usual is None else self._first(request, usual, transport)
+            if first is None or usual is None:
+                outcome = self.run(proceed(request), request, transport)
+            else:
+                flow = usual.more(request, first)
+                outcome = first if flow is None else self.run(flow, request, transport)
             how = ending(request, outcome)
         except BaseException as error:
             request.now = self._clock()
@@ -107,13 +112,6 @@ class SyncDriver:
         finally:
             self._finish(request, how, request.now - begun)
         return outcome
-
-    def _outcome(self, request: Request, proceed: Proceed, transport: Transport, usual: Usual | None) -> Outcome:
-        first = None if usual is None else self._first(request, usual, transport)
-        if first is None or usual is None:
-            return self.run(proceed(request), request, transport)
-        flow = usual.more(request, first)
-        return first if flow is None else self.run(flow, request, transport)
 
     def _first(self, request: Request, usual: Usual, transport: Transport) -> Outcome | None:
         """The first attempt, with a permit that is in hand or without a claim; None, and nothing done, where it must wait."""

@@ -53,8 +53,7 @@ class PrometheusObserver:
         self._max_buckets = max_buckets
         self._wall = wall
         self._cells: dict[tuple[str, ...], Any] = {}
-        self._calls: Tallies = {}
-        self._attempts: Tallies = {}
+        self._tallies: Tallies = {}
         self._names: dict[str, dict[str, None]] = {"host": {}, "bucket": {}, "word": {}}
         self._totals: dict[tuple[str, str, str], int] = {}
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -71,6 +70,10 @@ class PrometheusObserver:
         }
 
     def __call__(self, event: events.Event) -> None:
+        tally = self._tallies.get(event[:4])  # of calls and attempts: no other event has a method in its third place
+        if tally is not None:
+            tally.add(event[4])  # type: ignore[misc]
+            return
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
@@ -78,12 +81,14 @@ class PrometheusObserver:
     # -- one method per event ------------------------------------------------------------------------------------------
 
     def _call(self, event: events.CallFinished) -> None:
-        (self._calls.get(event[:4]) or self._tally_of_call(event)).add(event.seconds)
+        labels = event.guard, self._host(event.host), _known(event.method, METHODS), _known(event.outcome, OUTCOMES)
+        self._tally(event, labels, "calls", "call_duration")
 
     def _attempt(self, event: events.AttemptFinished) -> None:
-        (self._attempts.get(event[:4]) or self._tally_of_attempt(event)).add(event.seconds)
+        labels = event.guard, self._host(event.host), _known(event.method, METHODS), _code(event.code)
+        self._tally(event, labels, "attempts", "attempt_duration")
         if event.code == 429:
-            self._cell("throttled", event.guard, self._host(event.host)).inc()
+            self._cell("throttled", event.guard, labels[1]).inc()
 
     def _waited(self, event: events.Waited) -> None:
         self._cell("wait", event.guard, self._host(event.host), _known(event.reason, REASONS)).observe(event.seconds)
@@ -144,15 +149,15 @@ class PrometheusObserver:
             known[name] = None
         return name
 
-    def _tally_of_call(self, event: events.CallFinished) -> Tally | ChildTally:
-        labels = event.guard, self._host(event.host), _known(event.method, METHODS), _known(event.outcome, OUTCOMES)
-        found = self._numbers.tally(self._cell("calls", *labels), self._cell("call_duration", *labels[:2]))
-        return _kept(self._calls, event[:4], labels, found)
-
-    def _tally_of_attempt(self, event: events.AttemptFinished) -> Tally | ChildTally:
-        labels = event.guard, self._host(event.host), _known(event.method, METHODS), _code(event.code)
-        found = self._numbers.tally(self._cell("attempts", *labels), self._cell("attempt_duration", *labels[:2]))
-        return _kept(self._attempts, event[:4], labels, found)
+    def _tally(
+        self, event: events.CallFinished | events.AttemptFinished, labels: tuple[str, ...], number: str, times: str
+    ) -> None:
+        """Count and time ``event``, and those like it from now on; unless a label is ``other``, for there may be any number
+        of these, or it is a 429, which counts twice."""
+        found = self._numbers.tally(self._cell(number, *labels), self._cell(times, *labels[:2]))
+        found.add(event.seconds)
+        if OTHER not in labels and labels[3] != "429":
+            self._tallies[event[:4]] = found
 
     def _cell(self, name: str, *labels: str) -> Any:
         key = (name, *labels)
@@ -160,15 +165,6 @@ class PrometheusObserver:
         if cell is None:
             cell = self._cells[key] = self._numbers.cell(name, labels)
         return cell
-
-
-def _kept(
-    tallies: Tallies, said: tuple[Any, ...], labels: tuple[str, ...], found: Tally | ChildTally
-) -> Tally | ChildTally:
-    """``found``, for the next time too; unless a label is ``other``, for there may be any number of these."""
-    if OTHER not in labels:
-        tallies[said] = found
-    return found
 
 
 def _known(word: str, words: frozenset[str]) -> str:

@@ -63,7 +63,8 @@ class Quota:
     max_window: float | None = None
     reserves: Mapping[str, int] = field(default_factory=dict)
     secret: bytes = field(default=b"", repr=False)
-    _claims: dict[tuple[str, bool, str, str | None], Claim] = field(
+    _farthest: float = field(default=0.0, init=False, repr=False, compare=False)
+    _claims: dict[str | tuple[str, bool, str, str | None], Claim] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -77,6 +78,7 @@ class Quota:
             check_whole(f"Quota: reserves[{priority!r}]", permits, "permits", least=0)
         if isinstance(self.dialect, str):
             object.__setattr__(self, "dialect", dialect_named(self.dialect))
+        object.__setattr__(self, "_farthest", self.max_window or 2 * self.window)
 
     def bound(self, secret: bytes) -> Quota:
         """The same policy with the guard's secret, with which identities are digested."""
@@ -104,6 +106,17 @@ class Quota:
 
         The request remembers it: the user's functions are asked once a call.
         """
+        if self.account or self.route or request.priority:
+            return self._particular(request)
+        token = self.key(request)
+        if token is None:
+            request.without_permit = True
+            return None
+        request.claim = claim = self._claims.get(token) or self._made(token, token, "")
+        return claim
+
+    def _particular(self, request: Request) -> Claim | None:
+        """The claim of a request that has an account, a route or a priority of its own."""
         name = self.account(request) if self.account else None
         token = name if name is not None else self.key(request)
         if token is None:
@@ -111,18 +124,19 @@ class Quota:
             return None
         route = plain(self.route(request)) if self.route else ""
         known = token, name is not None, route, request.priority
-        request.claim = self._claims.get(known) or self._made(*known)
-        return request.claim
+        request.claim = claim = self._claims.get(known) or self._made(
+            known, token, route, name is not None, request.priority
+        )
+        return claim
 
-    def _made(self, token: str, named: bool, route: str, priority: str | None) -> Claim:
-        """``named``: the token is an account's name, which may be shown. Remembered: digests are not made for each call."""
+    def _made(self, known: Any, token: str, route: str, named: bool = False, priority: str | None = None) -> Claim:
+        """A claim, remembered as ``known``: digests are not made for each call. ``named``: the token is an account's name."""
         digest = identity(ACCOUNT + token if named else token, self.secret)
         reserve = self.reserves.get(priority, 0) if priority else 0
-        label = plain(token) if named else digest[:12]
-        claim = Claim(digest, route, self.limit, self.window, reserve, label)
+        claim = Claim(digest, route, self.limit, self.window, reserve, plain(token) if named else digest[:12])
         if len(self._claims) >= KEPT:
             self._claims.clear()
-        self._claims[token, named, route, priority] = claim
+        self._claims[known] = claim
         return claim
 
     def receipt(self, outcome: Outcome | None, sent: bool = True) -> tuple[Receipt, tuple[str, ...]]:
@@ -165,7 +179,7 @@ class Quota:
         ahead = reading.resets_in or 0.0
         if ahead < PAST:
             return "reset_past"
-        if ahead > (self.max_window or 2 * self.window):
+        if ahead > self._farthest:
             return "reset_far"
         name = plain(reading.bucket)
         return reading if name == reading.bucket else reading._replace(bucket=name)

@@ -61,10 +61,10 @@ class Books:
         """A permit of a lease that lives, if no woken caller was promised it. Nearly every call is served by this."""
         with self._lock:
             book = self._books.get((claim.identity, claim.route, claim.reserve))
-            if book is None or book.lease is None or now >= book.lease.expires or book.promised:
+            if book is None or (lease := book.lease) is None or now >= lease.expires or book.promised:
                 return None
             book.used = now
-            return book.hand_out(book.lease, None)
+            return book.hand_out(lease, None)
 
     def reserve(self, claim: Claim, now: float, ticket: Ticket | None = None) -> Permit | Hold | Trip:
         """A permit, a hold, or the trip that must be made before asking again."""
