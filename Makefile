@@ -60,8 +60,8 @@ bench: $(VENV)/.bench redis  ## what it costs and what a fleet gets, beside othe
 bench-full: $(VENV)/.bench redis  ## the same with every contestant and scenario, and the pictures (an hour)
 	@$(BIN)/python -m benchmarks --full
 
-simulate: $(VENV)/.dev  ## 290 schedules of the simulated fleet
-	@$(BIN)/python -m clever_guard.testing.simulate --seeds 290
+simulate: $(VENV)/.dev  ## 310 schedules of the simulated fleet
+	@$(BIN)/python -m clever_guard.testing.simulate --seeds 310
 
 clean:  ## remove what was made here
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

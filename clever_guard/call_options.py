@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """``deadline`` and ``max_wait`` in seconds, counted for each call; None leaves a matter to the guard."""
+    """``deadline`` and ``max_wait`` in seconds, counted for each call and for each redirect hop; None leaves it to the guard."""
 
     deadline: float | None = None
     max_wait: float | None = None
@@ -53,7 +53,7 @@ current: Callable[[], CallOptions] = _current.get
 class options:  # noqa: N801  (used like a function)
     """``with options(deadline=10, max_wait=5, priority="interactive", idempotent=True): ...``
 
-    Nested blocks add to each other, the inner one first. Raises ValueError for a deadline that is not above 0 or a
+    ``priority`` is a name in ``Quota(reserves=...)``; one that is not there leaves everything as it is. Nested blocks add to each other, the inner one first. Raises ValueError for a deadline that is not above 0 or a
     ``max_wait`` below 0.
     """
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import threading
 from collections.abc import Callable, Sequence
 
 from clever_guard.drivers.sync import SyncDriver
+from clever_guard.errors import StoreUnavailable
 from clever_guard.events import (
     Event,
     LedgerSeen,
@@ -20,13 +20,16 @@ from clever_guard.events import (
 )
 from clever_guard.given import check_seconds, check_whole
 from clever_guard.model import Ticket
+from clever_guard.order import chance
 from clever_guard.parts.keys import fingerprint
 from clever_guard.quota.books import Books, Trip
-from clever_guard.quota.store import Answer, Store
+from clever_guard.quota.names import shown
+from clever_guard.quota.store import Answer, Command, Store
 from clever_guard.stores.fallback import Fallback
 
+INTRODUCTIONS = 3
+"""Trips on which a worker tries to compare its secret with the fleet's."""
 log = logging.getLogger("clever_guard")
-_chance = random.SystemRandom().random
 
 
 class Engine:
@@ -49,7 +52,7 @@ class Engine:
         check_whole("fleet", fleet, "workers", least=1)
         check_seconds("ttl", ttl, least=0.05, most=60)
         self._name = name
-        self._bare = store
+        self._bare = self._store = store
         self._observers = tuple(observers)
         self._secret = secret
         self._fleet = fleet
@@ -66,11 +69,14 @@ class Engine:
         if after_fork is not None and os.getpid() != self._pid:
             after_fork()
         self._pid = os.getpid()
-        self._books = Books(self._ttl, _chance)
-        self._store = Fallback(self._bare, fleet=self._fleet, on_change=self._changed) if self._local else self._bare
-        self._introduced = not self._bare.shared
+        self._books = Books(self._ttl, chance)
+        was_dark = isinstance(self._store, Fallback) and self._store.degraded
+        self._store = self._fallback() if self._local else self._bare
+        self._introductions = INTRODUCTIONS if self._bare.shared else 0
         self._introducing = threading.Lock()
         self.driver = SyncDriver(self._books, self._store, self.tell, on_trip=self._trip_made, shadow=self._shadow)
+        if was_dark:
+            self._changed(False)
 
     def run_on(
         self,
@@ -81,7 +87,7 @@ class Engine:
     ) -> None:
         """For tests: another time, with a store that keeps it, until ``start_anew``."""
         self._books = Books(self._ttl)
-        self._introduced = True
+        self._introductions = 0
         self.driver = SyncDriver(
             self._books,
             store,
@@ -109,41 +115,61 @@ class Engine:
 
     # -- the store -----------------------------------------------------------------------------------------------------
 
+    def _fallback(self) -> Fallback:
+        return Fallback(self._bare, fleet=self._fleet, on_change=self._changed, on_loss=self._lost)
+
     def _trip_made(self, trip: Trip, answers: list[Answer] | None, seconds: float) -> None:
-        if not self._introduced and answers is not None:
+        """``answers``: None where the store did not answer; the dark ones are our own, and no news of the store."""
+        lit = answers is not None and not any(answer.dark for answer in answers)
+        if lit and self._introductions:
             self._introduce()
+        moves = self._books.moves()
         if not self._observers:
             return
-        op = "draw" if any(command.draw for command in trip.commands) else "report"
-        self.tell(StoreAnswered(self._name, op, "error" if answers is None else "ok", seconds))
-        for book, answer in zip(trip.books, answers or (), strict=False):
-            self._tell_views(book.claim.label, answer)
-        for label, bucket, moved, count in self._books.moves():
-            self.tell(PermitsMoved(self._name, _bucket(label, bucket), moved, count))
+        if answers is None:
+            self._lost(trip.commands, seconds)
+        elif lit:
+            self.tell(StoreAnswered(self._name, _op(trip.commands), "ok", seconds))
+            for book, answer in zip(trip.books, answers, strict=True):
+                self._tell_views(book.claim.label, answer)
+        for label, bucket, moved, count in moves:
+            self.tell(PermitsMoved(self._name, shown(label, bucket), moved, count))
+
+    def _lost(self, commands: Sequence[Command], seconds: float) -> None:
+        self.tell(StoreAnswered(self._name, _op(commands), "error", seconds))
 
     def _tell_views(self, label: str, answer: Answer) -> None:
         for view in answer.views:
             self.tell(
                 LedgerSeen(
                     self._name,
-                    _bucket(label, view.bucket),
+                    shown(label, view.bucket),
                     view.limit,
                     view.remaining,
                     view.outstanding,
                     (view.reset_at - answer.now) / 1000,
                     view.answered,
                     view.refused,
+                    answer.now,
                 )
             )
 
     def _introduce(self) -> None:
         """Once a process: compare secrets with the fleet, for workers that differ would found a second one."""
         with self._introducing:
-            first, self._introduced = not self._introduced, True
-        if not first:
+            left, self._introductions = self._introductions, 0
+        if not left:
             return
         mine = fingerprint(self._secret)
-        theirs = self._store.fingerprint(mine)
+        try:
+            theirs = self._store.fingerprint(mine)
+        except StoreUnavailable as error:
+            self._introductions = left - 1
+            if left == 1:
+                log.warning(
+                    "guard %r: this worker's secret could not be compared with the fleet's: %s", self._name, error
+                )
+            return
         if theirs is not None and theirs != mine:
             log.warning(
                 "guard %r: this worker's secret is not the fleet's, so it does not share its budget", self._name
@@ -158,6 +184,5 @@ class Engine:
         self.tell(StoreChanged(self._name, degraded))
 
 
-def _bucket(label: str, bucket: str) -> str:
-    """How a bucket is shown: the identity's label, and the server's name for it."""
-    return f"{label}:{bucket}" if bucket else label
+def _op(commands: Sequence[Command]) -> str:
+    return "draw" if any(command.draw for command in commands) else "report"

@@ -1,14 +1,15 @@
-"""Every error clever_guard raises.
+"""The errors of a guarded call. (A walk through pages has two of its own: ``PageError`` and ``ForeignLink``, in ``pages``.)
 
     GuardError
         QuotaTimeout        a permit could not be had in the time allowed
         DeadlineExceeded    the call's deadline does not leave room for the next step
-        CircuitOpen         the host's circuit is open
+        CircuitOpen         the host's circuit is open (nothing raises it yet)
         RetriesExhausted    retries are used up (only with ``Retry(raise_on_exhausted=True)``)
         StoreUnavailable    the store does not answer (only with ``on_store_failure="raise"``)
 
 An adapter makes, for each, a class that is also of its library's own family, so that code which catches
-``urllib3.exceptions.HTTPError`` goes on working. All of them pickle, and none holds a token or a URL.
+``urllib3.exceptions.HTTPError`` goes on working. All of them pickle. No message of ours holds a token or a URL; ``last`` is the
+library's own, and its text may hold the URL.
 """
 
 from __future__ import annotations
@@ -74,15 +75,15 @@ def _portable(last: Any) -> Any:
 
 
 class QuotaTimeout(GuardError):
-    """A permit could not be had before ``max_wait`` or the deadline; raised before the wait begins."""
+    """A permit could not be had before ``max_wait`` or the deadline. No wait is begun that surely cannot end in time."""
 
 
 class DeadlineExceeded(GuardError):
-    """The call's deadline passed, or the next wait could not end before it."""
+    """The call's deadline passed before the next attempt, or the next wait could not end before it."""
 
 
 class CircuitOpen(GuardError):
-    """The host's circuit is open."""
+    """The host's circuit is open. Nothing raises it yet."""
 
 
 class RetriesExhausted(GuardError):

@@ -66,6 +66,8 @@ class LedgerSeen(NamedTuple):
     resets_in: float
     answered: int
     refused: int
+    stamp: int = 0
+    """The store's clock at that moment, in milliseconds: events of several threads come out of order."""
 
 
 class PermitsMoved(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import weakref
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from clever_guard.engine import Engine
 from clever_guard.errors import GuardError
 from clever_guard.events import Observer
 from clever_guard.flow import Policy, fold
-from clever_guard.given import check_seconds
+from clever_guard.given import check_callable, check_seconds
 from clever_guard.model import Outcome, Request
 from clever_guard.order import bound, check_order
 from clever_guard.policies.quota import Quota
@@ -30,11 +31,13 @@ class Guard:
     """Policies (outermost first), where the ledgers live, and who is told.
 
     ``store``: None (this process alone), a URL, a redis client, or a store object; default ``CLEVER_GUARD_STORE``.
-    ``hosts``: the hosts to guard, None for all; others pass untouched. ``mode``: ``enforce``, ``shadow`` (count, never wait) or
-    ``off``; ``CLEVER_GUARD_MODE`` overrides it. ``secret`` keys the digests that stand for tokens; default
-    ``CLEVER_GUARD_SECRET``. ``fleet`` is how many workers to assume when the store is down and was never seen up;
+    ``observers``: called with each event (``events.py``), such as ``PrometheusObserver()``. ``hosts``: the hosts to guard, None for
+    all; others pass untouched. ``name``: the label ``guard`` of the metrics. ``mode``: ``enforce``, ``shadow`` (count, never wait)
+    or ``off``; ``CLEVER_GUARD_MODE`` overrides it. ``secret`` keys the digests that stand for tokens; default
+    ``CLEVER_GUARD_SECRET``. ``fleet`` (1 or more) is how many workers to assume when the store is down and was never seen up;
     ``on_store_failure``: ``local`` (work on with a share of the budget) or ``raise``. ``timeout``: (connect, read) seconds for
-    clients whose caller and pool say nothing.
+    clients whose caller and pool say nothing. ``max_wait``: seconds (0 or more) a call may wait for quota, all its holds
+    together. ``ttl``: seconds (0.05 to 60) a lease lives.
 
     Raises ValueError, in one sentence, for an order of policies that cannot be meant and for values that cannot be.
     """
@@ -58,7 +61,7 @@ class Guard:
         self.name = name
         self.mode = _mode(mode)
         self.hosts = None if hosts is None else _hosts(hosts)
-        self.timeout = timeout
+        self.timeout = None if timeout is None else _timeout(timeout)
         if max_wait is not None:
             check_seconds("max_wait", max_wait, least=0)
         self.max_wait = max_wait
@@ -71,7 +74,7 @@ class Guard:
         self.engine = Engine(
             name=name,
             store=open_store(chosen(store)),
-            observers=tuple(observers or ()),
+            observers=_observers(observers),
             secret=key,
             fleet=fleet,
             on_store_failure=on_store_failure,
@@ -97,6 +100,7 @@ class Guard:
     ) -> C:
         """Guard ``client`` and return it: the same object, patched in place. The options hold for all its calls.
 
+        A client that this guard has wrapped already is returned as it is, with the options it was wrapped with.
         Raises TypeError for what cannot be wrapped, ValueError when another guard holds it for the same hosts.
         """
         self.check_open()
@@ -117,8 +121,8 @@ class Guard:
     # -- calls ---------------------------------------------------------------------------------------------------------
 
     def covers(self, host: str) -> bool:
-        """Whether calls to ``host`` are guarded."""
-        return self.hosts is None or host.lower() in self.hosts
+        """Whether calls to ``host`` are guarded; an IPv6 address with or without its brackets."""
+        return self.hosts is None or _bare_host(host) in self.hosts
 
     def call(self, request: Request, transport: Transport) -> Outcome:
         """One call through all policies. For adapters. Raises GuardError after ``close``."""
@@ -167,14 +171,43 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+def _timeout(given: Any) -> tuple[float, float]:
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise ValueError(f"timeout={given!r}: give (connect, read) in seconds, such as (5.0, 60.0)")
+    check_seconds("timeout: connect", given[0])
+    check_seconds("timeout: read", given[1])
+    return given[0], given[1]
+
+
+def _observers(given: Iterable[Observer] | None) -> tuple[Observer, ...]:
+    if given is not None and not isinstance(given, Iterable):
+        raise ValueError(f"observers={type(given).__name__}: give a list, such as observers=[PrometheusObserver()]")
+    observers = tuple(given or ())
+    for observer in observers:
+        check_callable("observers", observer, "a list of functions of an event, such as PrometheusObserver()")
+    return observers
+
+
 def _hosts(given: Iterable[str]) -> frozenset[str]:
     if isinstance(given, str):
         raise ValueError(f"hosts={given!r}: give a list of host names")
-    hosts = frozenset(host.lower() for host in given)
+    hosts = frozenset(_bare_host(host) for host in given)
     for host in hosts:
-        if not host or "/" in host or (":" in host and not host.startswith("[")):
+        if not host or "/" in host or (":" in host and not _is_ipv6(host)):
             raise ValueError("hosts: give names without scheme, port or path, such as 'api.clever.com'")
     return hosts
+
+
+def _bare_host(host: str) -> str:
+    return host.lower().removeprefix("[").removesuffix("]")
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _secret(given: str | bytes | None) -> bytes:

@@ -100,6 +100,13 @@ class Failure:
 Outcome: TypeAlias = Reply | Failure
 
 
+def evidence(outcome: Outcome | None) -> Any:
+    """What an error carries as ``last``: the library's response, or the exception."""
+    if isinstance(outcome, Reply):
+        return outcome.response
+    return outcome.error if isinstance(outcome, Failure) else None
+
+
 @dataclass
 class Request:
     """One call (one redirect hop), as policies see it. Made by the adapter for each call.

@@ -23,7 +23,9 @@ def check_order(policies: Sequence[Policy]) -> None:
             raise ValueError(f"{policy.__name__} is a class: write {policy.__name__}()")
         if not hasattr(policy, "around"):
             raise ValueError(f"{policy!r} is no policy: it has no method around(request, proceed)")
-    kinds = [type(policy) for policy in policies if isinstance(policy, ORDER)]
+    kinds = [
+        next(kind for kind in ORDER if isinstance(policy, kind)) for policy in policies if isinstance(policy, ORDER)
+    ]
     for kind in ORDER:
         if kinds.count(kind) > 1:
             raise ValueError(f"two {kind.__name__} policies in one guard: give one")
@@ -32,7 +34,7 @@ def check_order(policies: Sequence[Policy]) -> None:
         raise ValueError(f"Guard({names}) is the wrong way round: {_why(kinds)}; write them as Deadline, Retry, Quota")
 
 
-def _why(kinds: list[type]) -> str:
+def _why(kinds: Sequence[type]) -> str:
     if Quota in kinds and Retry in kinds and kinds.index(Quota) < kinds.index(Retry):
         return "a Quota outside Retry would count one permit for six attempts"
     return "a Deadline inside the others would start anew with each attempt"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from clever_guard.events import Observer
@@ -29,6 +29,7 @@ def clever(
     observers: Iterable[Observer] | None = None,
     deadline: float | None = None,
     max_wait: float | None = None,
+    reserves: Mapping[str, int] | None = None,
     **options: Any,
 ) -> Guard:
     """A guard for Clever's API: 1200 requests a minute for each bearer token, in fixed windows.
@@ -36,9 +37,10 @@ def clever(
     Retries after 1, 2, 4, 8 and 16 s ("wait 1 second after first error, then 2, then 4 ... five retries", Clever API,
     Overview and Best Practices). ``deadline``: seconds a call may take in all. ``max_wait``: seconds it may wait for quota
     (default five windows). ``observers=None`` means Prometheus on the default registry, with the series of each bucket where the
-    ledgers are in this process alone. Further options are Guard's.
+    ledgers are in this process alone. ``reserves``: permits that calls of a priority leave to others, ``{"bulk": 200}``. Further
+    options are Guard's.
     """
-    quota = Quota(limit=limit, window=window, key=BearerToken(), dialect="x-ratelimit")
+    quota = Quota(limit=limit, window=window, key=BearerToken(), dialect="x-ratelimit", reserves=dict(reserves or {}))
     policies: list[Policy] = [
         Retry(backoff=ExponentialBackoff(initial=1, factor=2, max_delay=60), max_retries=5),
         quota,

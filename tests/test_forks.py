@@ -158,7 +158,7 @@ def test_children_and_parent_share_a_budget_and_it_is_kept(store: str) -> None:
 
 def test_randomness_is_not_repeated(working: Working) -> None:
     def draw() -> list[float]:
-        return [working.guard.engine._books._random() for _ in range(2)]
+        return [working.guard.engine._books._chance() for _ in range(2)]
 
     assert in_child(draw) != in_child(draw)
 
@@ -172,7 +172,7 @@ def test_a_child_does_not_close_the_parents_sqlite_connections(tmp_path: Path) -
     with Emulator(limit=1000, window=3600).serve() as served:
         working = Working(f"sqlite:///{tmp_path}/quota.db", served.url)
         store: Any = working.guard.engine._bare
-        (connection,) = store._open
+        (connection,) = store._open.values()
 
         def close_and_look() -> bool:
             store.close()

@@ -8,17 +8,23 @@ import socket
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+import redis.asyncio
 import urllib3
 from prometheus_client import CollectorRegistry, generate_latest
 
 from clever_guard import BearerToken, Deadline, ExponentialBackoff, Guard, GuardError, Quota, Retry, options, presets
+from clever_guard.dialects import XRateLimit
+from clever_guard.drivers.sync import pause
+from clever_guard.model import Request
 from clever_guard.observe.prometheus import PrometheusObserver
 from clever_guard.testing import Emulator
+from tests.test_engine import Answering
 
 CANARY = "sk-canary-7f3a9b"
 
@@ -208,3 +214,66 @@ class _monitored:  # noqa: N801  (used like a function)
 
 def _bearer() -> dict[str, str]:
     return {"Authorization": f"Bearer {CANARY}"}
+
+
+class MyRetry(Retry):
+    """A user's own."""
+
+
+def test_subclasses_of_ours_stand_where_ours_may() -> None:
+    assert repr(Guard(MyRetry(), Quota())).startswith("Guard(MyRetry, Quota")
+    with pytest.raises(ValueError, match="one permit for six attempts"):
+        Guard(Quota(), MyRetry())
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: Guard(timeout=5), r"timeout=5: give \(connect, read\)"),
+        (lambda: Guard(timeout=(5, 0)), "timeout: read=0: give a number of seconds above 0"),
+        (lambda: Guard(observers=PrometheusObserver(CollectorRegistry())), "observers=PrometheusObserver: give a list"),
+        (lambda: Guard(observers=[5]), "observers=5: give a list of functions of an event"),
+        (lambda: Quota(dialect=XRateLimit), "give the name of one, or a function"),
+        (lambda: Quota(dialect=5), "give the name of one, or a function"),
+        (lambda: Retry(dialect=5), "give the name of one, or a function"),
+        (lambda: Quota(account="x"), "Quota: account='x': give a function of the request"),
+        (lambda: Quota(route="x"), "Quota: route='x': give a function of the request"),
+        (lambda: Guard(store=redis.asyncio.Redis()), "Redis is an asyncio client: hand in redis.Redis"),
+        (lambda: Guard(hosts=["a:80"]), "give names without scheme, port or path"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_first_call(make: Callable[[], Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        make()
+
+
+@pytest.mark.parametrize("given", ["::1", "[::1]", "FE80::1"])
+def test_an_ipv6_host_is_guarded_with_and_without_its_brackets(given: str) -> None:
+    guard = Guard(hosts=[given])
+    bare = given.strip("[]")
+    assert guard.covers(bare)
+    assert guard.covers(f"[{bare}]")
+    assert not guard.covers("::2")
+
+
+def test_close_wakes_those_who_wait() -> None:
+    guard = Guard(Quota(limit=1, window=3600))
+    waiting = threading.Event()
+    guard.engine.driver._pause = lambda seconds, ticket: (waiting.set(), pause(seconds, ticket))[1]
+    transport = Answering()
+    request = Request("GET", "https", "api.example", None, "/", {"Authorization": "Bearer t"})
+    guard.call(request, transport)
+    ended: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            guard.call(Request("GET", "https", "api.example", None, "/", {"Authorization": "Bearer t"}), transport)
+        except GuardError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    assert waiting.wait(10)
+    guard.close()
+    thread.join(10)
+    assert [str(error) for error in ended] == ["the guard was closed while this call waited"]

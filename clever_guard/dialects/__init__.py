@@ -13,7 +13,7 @@ from clever_guard.dialects.retry_after import RetryAfter
 from clever_guard.dialects.x_ratelimit import XRateLimit
 from clever_guard.model import HeaderReport, Headers
 
-__all__ = ["Dialect", "RetryAfter", "XRateLimit", "dialect_named"]
+__all__ = ["Dialect", "RetryAfter", "XRateLimit", "dialect_named", "dialect_of"]
 
 
 class Dialect(Protocol):
@@ -23,6 +23,15 @@ class Dialect(Protocol):
 
 
 _BY_NAME: dict[str, Dialect] = {known.name: known for known in (XRateLimit(), RetryAfter())}
+
+
+def dialect_of(given: str | Dialect) -> Dialect:
+    """A dialect by name, or a function as it is. Raises ValueError for a name nobody knows and for what is neither."""
+    if isinstance(given, str):
+        return dialect_named(given)
+    if isinstance(given, type) or not callable(given):
+        raise ValueError(f"dialect={given!r}: give the name of one, or a function of headers, status and wall clock")
+    return given
 
 
 def dialect_named(name: str) -> Dialect:

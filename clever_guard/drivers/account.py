@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from clever_guard.errors import DeadlineExceeded, GuardError, QuotaTimeout, RetriesExhausted
 from clever_guard.flow import Wait
-from clever_guard.model import Failure, Outcome, Reply, Request
+from clever_guard.model import Failure, Outcome, Reply, Request, evidence
 
 OUTCOMES = (Reply, Failure)
 
@@ -48,6 +48,23 @@ def refuse(request: Request, wait: Wait, wall: float) -> None:
         del error
 
 
+def check_time_left(request: Request, wall: float) -> None:
+    """Raise DeadlineExceeded where an attempt would begin after the deadline: the server might do what nobody waits for."""
+    if request.deadline is None or request.now <= request.deadline:
+        return
+    error = DeadlineExceeded(
+        "the deadline passed before the next attempt",
+        retry_in=0.0,
+        retry_at=wall,
+        last=evidence(request.last),
+        sent=request.sends > 0,
+    )
+    try:
+        raise error
+    finally:
+        del error
+
+
 def _sentence(request: Request, wait: Wait, soonest: float) -> str:
     room = []
     if request.deadline is not None:
@@ -56,13 +73,6 @@ def _sentence(request: Request, wait: Wait, soonest: float) -> str:
         room.append(f"max_wait leaves {max(0.0, request.max_wait - request.held):.2f} s")
     what = f"no permit for bucket {wait.bucket}" if wait.reason == "quota" else f"the next attempt ({wait.reason})"
     return f"{what} before {soonest:.2f} s from now, but {' and '.join(room)}"
-
-
-def evidence(outcome: Outcome | None) -> object:
-    """What an error carries as ``last``: the library's response, or the exception."""
-    if isinstance(outcome, Reply):
-        return outcome.response
-    return outcome.error if isinstance(outcome, Failure) else None
 
 
 def ending(request: Request, outcome: Outcome) -> str:

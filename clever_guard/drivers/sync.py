@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from clever_guard.drivers.account import breaking, checked, ending, not_one_of_six, refuse, time_for
+from clever_guard.drivers.account import breaking, check_time_left, checked, ending, not_one_of_six, refuse, time_for
 from clever_guard.drivers.trips import OnTrip, Trips
+from clever_guard.errors import StoreUnavailable
 from clever_guard.events import AttemptFinished, CallFinished, Event, HeadersIgnored, Waited
 from clever_guard.flow import Discard, Effect, Emit, Flow, Proceed, Reserve, Send, Settle, Wait
-from clever_guard.model import UNKNOWN, Claim, Hold, Outcome, Permit, Receipt, Reply, Request, Ticket, made
+from clever_guard.model import UNKNOWN, UNSENT, Claim, Hold, Outcome, Permit, Receipt, Reply, Request, Ticket, made
 from clever_guard.quota.books import Books
 from clever_guard.quota.store import Store
 
@@ -90,7 +91,7 @@ class SyncDriver:
         return self._clock()
 
     def close(self) -> None:
-        """Give unspent permits back. Calls that wait for quota end with GuardError when they look again."""
+        """Give unspent permits back. Calls that wait for quota end with GuardError."""
         self._trips.close()
 
     def call(self, request: Request, proceed: Proceed, transport: Transport, usual: Usual | None = None) -> Outcome:
@@ -121,13 +122,14 @@ class SyncDriver:
         permit = self._books.in_hand(claim, request.now)
         if permit is None:
             return None
-        receipt = UNKNOWN
+        receipt: Receipt | None = None
         try:
             outcome = self._sent(request, request, transport)
             receipt, ignored = usual.receipt(outcome)
         finally:
-            if receipt is UNKNOWN:
+            if receipt is None:
                 request.now = self._clock()
+                receipt = UNKNOWN if request.sends else UNSENT
             self._books.settle(permit, receipt, request.now)
         for reason in ignored:
             self._tell(HeadersIgnored(request.guard, request.host, reason))
@@ -163,8 +165,10 @@ class SyncDriver:
 
     def _sent(self, sending: Request, request: Request, transport: Transport) -> Outcome:
         """One attempt. A policy may send another request than the call's: the time moves for both."""
-        sending.sends += 1
         sending.now = sent = self._clock()
+        if sending.deadline is not None:
+            check_time_left(sending, self._wall())
+        sending.sends += 1
         outcome = transport.send(sending)
         request.now = sending.now = received = self._clock()
         outcome.sent_at, outcome.received_at = sent, received
@@ -196,7 +200,12 @@ class SyncDriver:
         self._tell(Waited(request.guard, request.host, effect.reason, waited))
 
     def _reserve(self, effect: Reserve, request: Request, transport: Transport) -> Permit | Hold:
-        answer = self._trips.reserve(effect.claim, effect.ticket)
+        try:
+            answer = self._trips.reserve(effect.claim, effect.ticket)
+        except StoreUnavailable:
+            if not self._shadow:
+                raise
+            answer = Hold(0.0)
         request.now = self._clock()
         if self._shadow and isinstance(answer, Hold):
             return Permit(effect.claim, settled=True)

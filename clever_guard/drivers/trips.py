@@ -42,8 +42,9 @@ class Trips:
             self._try(trip)
 
     def close(self) -> None:
-        """Give unspent permits back, and draw no more."""
+        """Give unspent permits back, and draw no more. Those who wait look again at once, and learn that it is over."""
         self._closed = True
+        self._books.wake_everybody()
         while (trip := self._books.closing(self._clock())) is not None:
             if not self._try(trip):
                 return

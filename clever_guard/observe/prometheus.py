@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -26,6 +27,8 @@ RETRIES = frozenset({"throttled", "status", "connect", "read"})
 REASONS = frozenset({"quota", "backoff", "retry_after", "breaker"})
 OPS = frozenset({"granted", "used", "returned", "expired"})
 OTHER = "other"
+DISORDER = 10_000
+"""Milliseconds by which an event may come late."""
 MAX_WORDS = 64
 """Different reasons of refused headers; third-party dialects choose their own words."""
 _WORD = re.compile(r"[a-z_]{1,40}")
@@ -56,6 +59,8 @@ class PrometheusObserver:
         self._tallies: Tallies = {}
         self._names: dict[str, dict[str, None]] = {"host": {}, "bucket": {}, "word": {}}
         self._totals: dict[tuple[str, str, str], int] = {}
+        self._stamps: dict[tuple[str, str], int] = {}
+        self._following = threading.RLock()  # a signal handler may emit while its own thread is here
         self._handlers: dict[type, Callable[[Any], None]] = {
             events.CallFinished: self._call,
             events.AttemptFinished: self._attempt,
@@ -113,6 +118,20 @@ class PrometheusObserver:
     def _ledger(self, event: events.LedgerSeen) -> None:
         if not self.buckets:
             return
+        with self._following:
+            if self._is_news(event):
+                self._show(event)
+
+    def _is_news(self, event: events.LedgerSeen) -> bool:
+        """Threads tell out of order; a clock that is behind by more than that was set."""
+        last = self._stamps.get((event.guard, event.bucket), 0)
+        if last - DISORDER < event.stamp < last:
+            return False
+        if len(self._stamps) < 20 * self._max_buckets or last:
+            self._stamps[event.guard, event.bucket] = event.stamp
+        return True
+
+    def _show(self, event: events.LedgerSeen) -> None:
         bucket = self._bounded("bucket", event.bucket, self._max_buckets)
         self._follow("bucket_attempts", event.guard, event.bucket, bucket, event.answered)
         self._follow("bucket_refused", event.guard, event.bucket, bucket, event.refused)

@@ -50,7 +50,7 @@ def origin(address: SplitResult) -> tuple[str, str, int]:
     return scheme, address.hostname.lower(), address.port or PORTS[scheme]
 
 
-def records(page: Any) -> list[Any]:
-    """The items of ``data``."""
+def records(page: Any) -> list[Any] | None:
+    """The items of ``data``; None for what is no page."""
     data = page.get("data") if isinstance(page, dict) else None
-    return data if isinstance(data, list) else []
+    return data if isinstance(data, list) else None

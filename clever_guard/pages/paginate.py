@@ -13,7 +13,10 @@ from clever_guard.pages.links import ForeignLink, next_link, origin, records, re
 
 
 class PageError(GuardError):
-    """A page could not be had or read. ``status`` is its status (None: it was no JSON); ``last`` the response."""
+    """A page could not be had or read, or the walk goes in circles.
+
+    ``status`` is the status of an answer other than 200, else None; ``last`` the response.
+    """
 
     def __init__(self, message: str = "", *, status: int | None = None, **fields: Any) -> None:
         super().__init__(message, **fields)
@@ -31,11 +34,13 @@ def paginate(client: Any, url: str, *, headers: Mapping[str, str] | None = None,
     another origin. Ends on the last page or on an empty one.
     """
     for page in pages(client, url, headers=headers, **request):
-        yield from records(page)
+        yield from page["data"]
 
 
-def pages(client: Any, url: str, *, headers: Mapping[str, str] | None = None, **request: Any) -> Iterator[Any]:
-    """Every page as decoded JSON."""
+def pages(
+    client: Any, url: str, *, headers: Mapping[str, str] | None = None, **request: Any
+) -> Iterator[dict[str, Any]]:
+    """Every page as decoded JSON, a dictionary with a list ``data``. Raises what ``paginate`` raises."""
     try:
         origin(urlsplit(url))
     except ValueError:
@@ -46,7 +51,7 @@ def pages(client: Any, url: str, *, headers: Mapping[str, str] | None = None, **
         _not_again(walked, address)
         page = _fetch(client, address, headers, request)
         yield page
-        link = next_link(page) if records(page) else None
+        link = next_link(page) if page["data"] else None
         address = resolve(address, link) if link is not None else None
 
 
@@ -58,16 +63,19 @@ def _not_again(walked: set[bytes], address: str) -> None:
     walked.add(mark)
 
 
-def _fetch(client: Any, address: str, headers: Mapping[str, str] | None, request: dict[str, Any]) -> Any:
+def _fetch(client: Any, address: str, headers: Mapping[str, str] | None, request: dict[str, Any]) -> dict[str, Any]:
     response = client.request("GET", address, headers=None if headers is None else dict(headers), **request)
     status = getattr(response, "status", None) or getattr(response, "status_code", None)
     body = response.data if hasattr(response, "data") else response.content
     if status != 200:
         raise PageError(f"a page was answered with status {status}", status=status, last=response, sent=True)
     try:
-        return json.loads(body)
+        page: dict[str, Any] = json.loads(body)
     except ValueError:
         raise PageError("a page is no JSON", last=response, sent=True) from None
+    if records(page) is None:  # a walk that took it for the last page would look finished
+        raise PageError("a page has no list 'data'", last=response, sent=True)
+    return page
 
 
 __all__ = ["ForeignLink", "PageError", "pages", "paginate"]

@@ -14,7 +14,8 @@ class Deadline:
     """At most ``seconds`` a call (above 0, else ValueError).
 
     It only writes the time down: the driver begins no wait that cannot end by then, and each send gets connect and read
-    timeouts of at most what is left. A body that trickles in can still exceed it, for the read timeout is per read.
+    timeouts of at most what is left. A body that trickles in can still exceed it, for the read timeout is per read. Each redirect hop
+    is a call of its own and counts anew.
     """
 
     seconds: float

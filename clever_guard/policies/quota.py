@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from clever_guard.dialects import Dialect, dialect_named
+from clever_guard.dialects import Dialect, dialect_of
 from clever_guard.events import HeadersIgnored
 from clever_guard.flow import Effect, Emit, Flow, Proceed, Reserve, Settle, Wait
 from clever_guard.given import check_callable, check_seconds, check_whole
@@ -30,7 +30,7 @@ from clever_guard.model import (
     made,
 )
 from clever_guard.parts.keys import KEPT, BearerToken, Key, identity
-from clever_guard.quota.names import plain
+from clever_guard.quota.names import plain, shown
 
 ACCOUNT = "account\0"
 """So that an account named like a token is another identity: no token holds a NUL."""
@@ -49,9 +49,10 @@ class Quota:
     token and may be shown, ``route`` what tells attempts apart that draw on different buckets. A reset further ahead
     than ``max_window`` seconds (default two windows), or in the past, is refused and counted.
 
-    ``reserves`` names, for a priority, the permits it leaves to others while a window is young.
+    ``reserves`` names, for a priority (``options(priority=...)``, ``guard.wrap(client, priority=...)``), the permits it leaves to
+    others while a window is young: ``{"bulk": 200}``. A priority that it does not name leaves none.
 
-    Raises ValueError for a limit below 1, a window that is not positive, or a dialect nobody knows.
+    Raises ValueError for a limit below 1, a window below 0.1 s or above 10^7, a dialect nobody knows, or what is no function.
     """
 
     limit: int = 1200
@@ -76,8 +77,10 @@ class Quota:
         check_callable("Quota: key", self.key, "a function of the request, or BearerToken()")
         for priority, permits in self.reserves.items():
             check_whole(f"Quota: reserves[{priority!r}]", permits, "permits", least=0)
-        if isinstance(self.dialect, str):
-            object.__setattr__(self, "dialect", dialect_named(self.dialect))
+        for name, given in (("account", self.account), ("route", self.route)):
+            if given is not None:
+                check_callable(f"Quota: {name}", given, "a function of the request")
+        object.__setattr__(self, "dialect", dialect_of(self.dialect))
         object.__setattr__(self, "_farthest", self.max_window or 2 * self.window)
 
     def bound(self, secret: bytes) -> Quota:
@@ -190,6 +193,7 @@ def _wait(claim: Claim, hold: Hold) -> Generator[Effect[Any], Any, Permit]:
     answer: Permit | Hold = hold
     while isinstance(answer, Hold):
         ticket = answer.ticket
-        yield from Wait(answer.seconds, "quota", at_least=answer.at_least, ticket=ticket, bucket=claim.label)
+        bucket = shown(claim.label, answer.bucket)
+        yield from Wait(answer.seconds, "quota", at_least=answer.at_least, ticket=ticket, bucket=bucket)
         answer = yield from Reserve(claim, ticket)
     return answer

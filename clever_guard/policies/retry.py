@@ -19,13 +19,13 @@ from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from clever_guard.dialects import Dialect, dialect_named
+from clever_guard.dialects import Dialect, dialect_of
 from clever_guard.dialects.retry_after import MAX_WAIT
 from clever_guard.errors import RetriesExhausted
 from clever_guard.events import HeadersIgnored, RetryScheduled
 from clever_guard.flow import Discard, Effect, Emit, Flow, Proceed, Wait
 from clever_guard.given import check_callable, check_whole
-from clever_guard.model import NOTHING_READ, Failure, HeaderReport, Outcome, Reading, Reply, Request, Verdict
+from clever_guard.model import NOTHING_READ, Failure, HeaderReport, Outcome, Reading, Reply, Request, Verdict, evidence
 from clever_guard.parts.backoff import Backoff, Chance, ExponentialBackoff
 from clever_guard.parts.classify import Classifier, StatusClassifier, repeatable
 
@@ -69,8 +69,7 @@ class Retry:
         check_whole("Retry: max_retries", self.max_retries, "retries", least=0)
         check_callable("Retry: classifier", self.classifier, "a function of request and outcome, or StatusClassifier()")
         check_callable("Retry: backoff", self.backoff, "a function of retry and chance, or ExponentialBackoff()")
-        if isinstance(self.dialect, str):
-            object.__setattr__(self, "dialect", dialect_named(self.dialect))
+        object.__setattr__(self, "dialect", dialect_of(self.dialect))
 
     def bound(self, chance: Chance, quota_window: float | None) -> Retry:
         """The same policy as part of a guard: with its randomness and knowing the Quota inside."""
@@ -155,7 +154,7 @@ class Retry:
             f"gave up after {request.sends} attempts, the last one: {_words(outcome)}",
             retry_in=asked or None,
             retry_at=outcome.wall + asked if asked and isinstance(outcome, Reply) else None,
-            last=_evidence(outcome),
+            last=evidence(outcome),
             sent=course.reached,
         )
 
@@ -179,10 +178,6 @@ def server_wait(outcome: Outcome, report: HeaderReport, *, until_reset: bool) ->
 def _ahead(reading: Reading, wall: float) -> float:
     """Seconds to the reset. Without a Date of the server's, our own wall clock is all there is."""
     return reading.reset - wall if reading.resets_in is None else reading.resets_in
-
-
-def _evidence(outcome: Outcome) -> Any:
-    return outcome.response if isinstance(outcome, Reply) else outcome.error
 
 
 def _words(outcome: Outcome) -> str:

@@ -36,17 +36,17 @@ class Trip:
 
 
 class Books:
-    """All lease books of one guard. Thread-safe; after a fork call ``forget`` in the child."""
+    """All lease books of one guard. Thread-safe; a forked child needs Books of its own, for these leases are the parent's."""
 
-    def __init__(self, ttl: float = 1.0, random: Callable[[], float] | None = None, *, solo: bool = False) -> None:
-        """``ttl``: seconds a lease lives. ``random``: 0..1, spreads the wake-ups of workers (None: no spread)."""
+    def __init__(self, ttl: float = 1.0, chance: Callable[[], float] | None = None, *, solo: bool = False) -> None:
+        """``ttl``: seconds a lease lives. ``chance``: 0..1, spreads the wake-ups of workers (None: no spread)."""
         self.ttl = ttl
-        self._random = random or (lambda: 0.0)
+        self._chance = chance or (lambda: 0.0)
         self._solo = solo
         self.forget()
 
     def forget(self) -> None:
-        """Start anew: in a forked child, the leases belong to the parent."""
+        """Start anew, with a new lock."""
         self._lock = threading.Lock()
         self._books: dict[tuple[str, str, int], Book] = {}
         self._leasing: dict[Book, None] = {}
@@ -121,7 +121,7 @@ class Books:
                 book.clock = StoreClock(answer.now, asked, got)
                 book.bucket = answer.buckets[0] if answer.buckets else ""
                 if command.draw is not None:
-                    book.drawn(answer, asked, got, self.ttl, self._random())
+                    book.drawn(answer, asked, got, self.ttl, self._chance())
                     self._leasing.pop(book, None)
                     self._leasing[book] = None
                     wake += book.promise(got)
@@ -157,6 +157,12 @@ class Books:
                     self._listen(book)
             talkative = next(iter(self._talkative), None)
             return self._trip(talkative, None, now) if talkative is not None else None
+
+    def wake_everybody(self) -> None:
+        """Those who wait look again at once, for the guard is closed."""
+        with self._lock:
+            tickets = [ticket for book in self._books.values() for ticket in book.waiting]
+        _call(tickets)
 
     # -- books and trips -----------------------------------------------------------------------------------------------
 

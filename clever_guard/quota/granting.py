@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clever_guard.quota.ledger import Ledger, Offer, drawers, strangers, unexplained, wait
+from clever_guard.quota.ledger import Ledger, Offer, drawers, held, strangers, unexplained
 from clever_guard.quota.pace import offer_paced, take_paced
 from clever_guard.quota.store import Draw, Terms
 
@@ -30,7 +30,7 @@ def recall(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> None:
 def offer(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
     """What this ledger would grant; changes nothing."""
     if now < ledger.pause:
-        return wait(ledger.pause - now)
+        return held(ledger.pause - now)
     if ledger.pace:
         return offer_paced(ledger, now, terms, draw)
     if now < ledger.hi and ledger.seen >= ledger.since:
@@ -50,7 +50,7 @@ def _offer_sure(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
         return _offer_probe(ledger, now)
     spare = available - floor - probing - _kept_for_absent(ledger, now, draw)
     if spare <= 0:
-        return wait(min(ledger.hi - now, terms.ttl // 8), 0)
+        return held(min(ledger.hi - now, terms.ttl // 8), 0)
     return Offer(min(draw.want, _portion(ledger, now, spare, draw)))
 
 
@@ -75,7 +75,7 @@ def _is_first(ledger: Ledger, draw: Draw) -> bool:
 def _offer_floored(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
     """What is left is kept for others. The floor falls by a permit in so many ms; each waiter should find one."""
     falls = terms.window // max(1, draw.reserve + strangers(ledger))
-    return wait(min(ledger.hi - now, terms.ttl, max(terms.ttl // 8, falls * drawers(ledger))), 0)
+    return held(min(ledger.hi - now, terms.ttl, max(terms.ttl // 8, falls * drawers(ledger))), 0)
 
 
 def _portion(ledger: Ledger, now: int, spare: int, draw: Draw) -> int:
@@ -91,8 +91,11 @@ def _portion(ledger: Ledger, now: int, spare: int, draw: Draw) -> int:
 def _worth_probing(ledger: Ledger, now: int, terms: Terms) -> bool:
     """A probe may slip into the next window, so it costs half a permit: worth it while more time than that is at stake.
 
-    Where the limit was changed of late it may be lowered again, and the probe would be the request that is refused.
+    Where the limit was changed of late it may be lowered again, and the probe would be the request that is refused. Workers that
+    are cut off would all send one.
     """
+    if terms.solo:
+        return False
     if ledger.changed and now - ledger.changed < STEADY * terms.window:
         return False
     return ledger.hi - ledger.lo > max(NARROW, terms.window // (4 * ledger.limit))
@@ -110,16 +113,16 @@ def _until(ledger: Ledger, now: int, first: int) -> Offer:
     if not ledger.appointed:
         return Offer(0, hold=max(1, first - now), at_least=first - now, appoints=True)
     left = ledger.hi - now
-    return wait(left + ledger.flight + 1, left)
+    return held(left + ledger.flight + 1, left)
 
 
 def _offer_spent(ledger: Ledger, now: int, terms: Terms) -> Offer:
     """Nothing left: until the window is over, or sooner where permits that are out may come back unsent."""
     left = ledger.hi - now
     if _scout_is_out(ledger, now):
-        return wait(min(left, _scout_hold(ledger, now, terms)), 0)
+        return held(min(left, _scout_hold(ledger, now, terms)), 0)
     if ledger.r_min > 0 and sum(ledger.out) > 0:
-        return wait(min(left, terms.ttl, max(terms.ttl // 8, now - ledger.drawn)), 0)
+        return held(min(left, terms.ttl, max(terms.ttl // 8, now - ledger.drawn)), 0)
     return _until(ledger, now, ledger.hi)
 
 
@@ -134,15 +137,15 @@ def _offer_unsure(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
     """
     out = sum(ledger.out)
     if _scout_is_out(ledger, now):
-        return wait(_scout_hold(ledger, now, terms), 0)
+        return held(_scout_hold(ledger, now, terms), 0)
     if now < ledger.hi and ledger.r_min - out <= _doubted(ledger):
         return _offer_spent(ledger, now, terms)
     if now >= ledger.hi and out >= ledger.limit:
-        return wait(terms.ttl, 0)
+        return held(terms.ttl, 0)
     if now < min(ledger.hi, ledger.since) and 2 * ledger.r_min <= ledger.limit:
-        return wait(min(ledger.hi, ledger.since) - now, 0)
+        return held(min(ledger.hi, ledger.since) - now, 0)
     if now < ledger.since and draw.previous == ledger.drawn and drawers(ledger) > 1:
-        return wait(max(5, ledger.flight), 0)
+        return held(max(5, ledger.flight), 0)
     return Offer(1, "lease" if _is_calm(ledger, now, terms) else "scout")
 
 

@@ -15,9 +15,9 @@ middle: answered by the old window or by the new one, it halves the bracket and 
 A ledger is *sure* while the window lasts and a permit drawn at or after ``since`` has been answered. Unsure, it lets one
 *scout* through at a time. That is the whole rule for the cold start, the reset, lost data, killed workers and idle hours.
 
-A record is changed only by the functions below, each given ``now``: integer milliseconds of the store's clock. They
-change the record they are handed; ``record.transition`` hands them a copy. ``stores/ledger.lua`` says the same in Lua,
-and one state machine in the tests compares the two answer by answer.
+A record is changed only by the functions of ``ageing``, ``settling``, ``hearing``, ``bracket``, ``granting`` and ``pace``, each given
+``now``: integer milliseconds of the store's clock. They change the record they are handed; ``record.transition`` hands them a
+copy. ``stores/ledger.lua`` says the same in Lua, and one state machine in the tests compares the two answer by answer.
 """
 
 from __future__ import annotations
@@ -162,5 +162,5 @@ def rejuvenate(ledger: Ledger) -> None:
     ledger.out = [sum(ledger.out), 0, 0]
 
 
-def wait(hold: int, at_least: int | None = None) -> Offer:
+def held(hold: int, at_least: int | None = None) -> Offer:
     return Offer(0, hold=max(1, hold), at_least=max(0, hold) if at_least is None else at_least)

@@ -15,3 +15,8 @@ def plain(name: str) -> str:
     if not name or _PLAIN.fullmatch(name):
         return name
     return "x" + hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def shown(label: str, bucket: str) -> str:
+    """How a bucket is shown: the identity's label, and the server's name for it."""
+    return f"{label}:{bucket}" if bucket else label

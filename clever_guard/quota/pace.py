@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clever_guard.quota.ledger import Ledger, Offer, drawers, wait
+from clever_guard.quota.ledger import Ledger, Offer, drawers, held
 from clever_guard.quota.store import Draw, Terms
 
 
@@ -21,7 +21,7 @@ def own_window(terms: Terms) -> tuple[int, int]:
 def offer_paced(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
     left = own_window(terms)[1] if now >= ledger.hi else ledger.r_min
     if left <= 0:
-        return wait(ledger.hi - now)
+        return held(ledger.hi - now)
     return Offer(min(draw.want, max(1, left // drawers(ledger))))
 
 

@@ -42,7 +42,7 @@ def refuse(ledger: Ledger, now: int, terms: Terms, report: Report) -> None:
         if report.stamp >= ledger.struck:
             ledger.strikes = min(ledger.strikes + 1, 20)
             ledger.struck = now
-        wait = max(report.pause, min(terms.window, 500 * 2**ledger.strikes))
+        wait = report.pause or min(terms.window, 500 * 2**ledger.strikes)
         ledger.pause = max(ledger.pause, now + wait)
         ledger.since = max(ledger.since, ledger.pause)
     elif report.answered > report.refused or report.blank:

@@ -122,6 +122,8 @@ class Answer:
     hold: int = 0
     at_least: int = 0
     views: tuple[View, ...] = ()
+    dark: bool = False
+    """The store is down: this worker's own ledger answered for its share."""
 
 
 @runtime_checkable
@@ -135,7 +137,10 @@ class Store(Protocol):
         ...
 
     def fingerprint(self, mine: str, /) -> str | None:
-        """Leave the fleet's secret fingerprint if none is there; return the one that is. None: not shared."""
+        """Leave the fleet's secret fingerprint if none is there; return the one that is. None: not shared.
+
+        Raises StoreUnavailable, and nothing else.
+        """
         ...
 
     def close(self) -> None:

@@ -15,9 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from clever_guard.errors import StoreUnavailable
-from clever_guard.quota.ledger import birth
-from clever_guard.quota.record import Record
-from clever_guard.quota.store import Answer, Command, Report, Store, Terms
+from clever_guard.quota.store import Answer, Command, Store, Terms
+from clever_guard.stores.dark import Drawn, divided, remembered, share, uncounted
 from clever_guard.stores.memory import MemoryStore, monotonic_ms
 
 FIRST_PATIENCE = 500
@@ -31,7 +30,7 @@ class Fallback:
     """A shared store with something to fall back on.
 
     ``fleet``: workers to assume until the store has told how many draw. ``on_change(degraded)`` is called once for each change,
-    under no lock.
+    ``on_loss(commands, seconds)`` for each time the store was asked and did not answer; both under no lock.
     """
 
     shared = True
@@ -42,18 +41,20 @@ class Fallback:
         *,
         fleet: int = 16,
         on_change: Callable[[bool], None] = lambda degraded: None,
+        on_loss: Callable[[Sequence[Command], float], None] = lambda commands, seconds: None,
         clock: Callable[[], int] = monotonic_ms,
     ) -> None:
         self._primary = primary
         self._fleet = fleet
         self._on_change = on_change
+        self._on_loss = on_loss
         self._clock = clock
         self._lock = threading.Lock()
         self._offset: int | None = None
         self._drawers: deque[tuple[int, int]] = deque()
         self._dark = MemoryStore(self._store_time)
         self._drawn_dark: dict[int, None] = {}
-        self._known: dict[str, tuple[Command, Answer]] = {}
+        self._known: dict[str, Drawn] = {}
         """By identity, what the store said last: a window that was spent stays spent when the store goes dark."""
         self._degraded = False
         self._patience = FIRST_PATIENCE
@@ -65,11 +66,13 @@ class Fallback:
         return self._degraded
 
     def execute(self, commands: Sequence[Command], /) -> Sequence[Answer]:
-        """The store's answers, or our own. Never raises StoreUnavailable."""
+        """The store's answers, or our own, marked ``dark``. Never raises StoreUnavailable."""
         if self._may_ask():
+            asked = self._clock()
             try:
                 answers = self._primary.execute([self._lit(command) for command in commands])
             except StoreUnavailable as error:
+                self._on_loss(commands, (self._clock() - asked) / 1000)
                 self._went_dark(error)
             else:
                 self._answered(answers, commands)
@@ -77,7 +80,8 @@ class Fallback:
         return self._in_the_dark(commands)
 
     def fingerprint(self, mine: str, /) -> str | None:
-        return None if self._degraded else self._primary.fingerprint(mine)
+        """The store's. Raises StoreUnavailable; the circuit is not asked, for this is said once a process."""
+        return self._primary.fingerprint(mine)
 
     def close(self) -> None:
         self._primary.close()
@@ -100,9 +104,8 @@ class Fallback:
         with self._lock:
             changed, self._degraded = not self._degraded, True
             if changed:
-                self._dark.restore(
-                    {identity: _remembered(*known, self._store_time()) for identity, known in self._known.items()}
-                )
+                fleet, now = self._seen(), self._store_time()
+                self._dark.restore({name: remembered(drawn, fleet, now) for name, drawn in self._known.items()})
                 self._patience = FIRST_PATIENCE
                 self._look_at = self._clock() + FIRST_PATIENCE
             never = self._offset is None
@@ -116,7 +119,7 @@ class Fallback:
             changed, self._degraded = self._degraded, False
             for answer, command in zip(answers, commands, strict=True):
                 self._offset = answer.now - self._clock()
-                self._known[command.identity] = (replace(command, reports=()), answer)
+                self._note(command, answer)
                 self._count(answer, command.terms)
             while len(self._known) > REMEMBERED:
                 del self._known[next(iter(self._known))]
@@ -125,6 +128,16 @@ class Fallback:
         if changed:
             log.warning("the store answers again; the fleet shares its budget")
             self._on_change(False)
+
+    def _note(self, command: Command, answer: Answer) -> None:
+        drawn = self._known.get(command.identity)
+        if drawn is None:
+            drawn = self._known[command.identity] = Drawn(command, answer)
+        drawn.note(command, answer)
+
+    def _seen(self) -> int:
+        """How many workers share a budget, as far as the store has told."""
+        return max((seen for _, seen in self._drawers), default=self._fleet)
 
     def _count(self, answer: Answer, terms: Terms) -> None:
         """Remember the largest count of drawers of this window and the last."""
@@ -145,7 +158,7 @@ class Fallback:
 
     def _in_the_dark(self, commands: Sequence[Command]) -> Sequence[Answer]:
         with self._lock:
-            fleet = max((seen for _, seen in self._drawers), default=self._fleet)
+            fleet = self._seen()
         answers = self._dark.execute([self._darkened(command, fleet) for command in commands])
         with self._lock:
             for answer in answers:
@@ -153,11 +166,12 @@ class Fallback:
                     self._drawn_dark[answer.now] = None
             while len(self._drawn_dark) > REMEMBERED:
                 del self._drawn_dark[next(iter(self._drawn_dark))]
-        return answers
+        return [replace(answer, dark=True) for answer in answers]
 
     def _darkened(self, command: Command, fleet: int) -> Command:
         reports = tuple(
-            report if report.stamp in self._drawn_dark else _uncounted(report) for report in command.reports
+            divided(report if report.stamp in self._drawn_dark else uncounted(report), command.terms, fleet)
+            for report in command.reports
         )
         return replace(command, terms=share(command.terms, fleet), reports=reports)
 
@@ -165,31 +179,5 @@ class Fallback:
         """For the store: what was drawn in the dark is not its business, what was read there is."""
         if not self._drawn_dark:
             return command
-        reports = tuple(
-            _uncounted(report) if report.stamp in self._drawn_dark else report for report in command.reports
-        )
+        reports = tuple(uncounted(report) if report.stamp in self._drawn_dark else report for report in command.reports)
         return replace(command, reports=reports)
-
-
-def _remembered(command: Command, answer: Answer, now: int) -> Record:
-    """The record a worker begins the dark with: nothing is left of a window that the store last saw spent."""
-    record = Record({command.route: answer.buckets})
-    for view in answer.views:
-        ledger = birth(now, command.terms)
-        ledger.hi = view.reset_at
-        ledger.r_min = max(0, view.remaining - view.outstanding) // view.drawers
-        record.ledgers[view.bucket] = ledger
-    return record
-
-
-def share(terms: Terms, fleet: int) -> Terms:
-    """One worker's part of a budget: ``limit // fleet`` a window, or one permit in as many windows as it takes."""
-    each = terms.limit // fleet
-    if each:
-        return replace(terms, limit=each, solo=True)
-    return replace(terms, limit=1, window=terms.window * -(-fleet // terms.limit), solo=True)
-
-
-def _uncounted(report: Report) -> Report:
-    sights = tuple(replace(sight, answers=0) for sight in report.sights)
-    return replace(report, stamp=0, answered=0, refused=0, unsent=0, blank=0, sights=sights)

@@ -173,7 +173,7 @@ local function refuse(ledger, now, terms, report)
     if report.stamp >= ledger.struck then
       ledger.strikes, ledger.struck = min(ledger.strikes + 1, 20), now
     end
-    local wait = max(report.pause, min(terms.window, 500 * 2 ^ ledger.strikes))
+    local wait = report.pause > 0 and report.pause or min(terms.window, 500 * 2 ^ ledger.strikes)
     ledger.pause = max(ledger.pause, now + wait)
     ledger.since = max(ledger.since, ledger.pause)
   elseif (report.answered > report.refused or report.blank > 0) and report.stamp >= ledger.struck then
@@ -349,7 +349,7 @@ end
 
 -- draws ----------------------------------------------------------------------------------------------------------------
 
-local function wait(hold, at_least)
+local function held(hold, at_least)
   return { count = 0, kind = 'lease', hold = max(1, hold), at_least = at_least or max(0, hold) }
 end
 
@@ -369,14 +369,14 @@ local function until_over(ledger, now, first)
     return { count = 0, kind = 'lease', hold = max(1, first - now), at_least = first - now, appoints = true }
   end
   local left = ledger.hi - now
-  return wait(left + ledger.flight + 1, left)
+  return held(left + ledger.flight + 1, left)
 end
 
 local function offer_spent(ledger, now, terms)
   local left = ledger.hi - now
-  if scout_is_out(ledger, now) then return wait(min(left, scout_hold(ledger, now, terms)), 0) end
+  if scout_is_out(ledger, now) then return held(min(left, scout_hold(ledger, now, terms)), 0) end
   if ledger.r_min > 0 and out(ledger) > 0 then
-    return wait(min(left, terms.ttl, max(div(terms.ttl, 8), now - ledger.drawn)), 0)
+    return held(min(left, terms.ttl, max(div(terms.ttl, 8), now - ledger.drawn)), 0)
   end
   return until_over(ledger, now, ledger.hi)
 end
@@ -408,6 +408,7 @@ local function portion(ledger, now, spare, draw)
 end
 
 local function worth_probing(ledger, now, terms)
+  if terms.solo then return false end
   if ledger.changed > 0 and now - ledger.changed < STEADY * terms.window then return false end
   return ledger.hi - ledger.lo > max(NARROW, div(terms.window, 4 * ledger.limit))
 end
@@ -422,7 +423,7 @@ local function offer_sure(ledger, now, terms, draw)
   local kept = div(draw.reserve * (ledger.hi - now), terms.window) + expected(ledger, terms)
   if available <= kept then
     local falls = div(terms.window, max(1, draw.reserve + strangers(ledger)))
-    return wait(min(ledger.hi - now, terms.ttl, max(div(terms.ttl, 8), falls * drawers(ledger))), 0)
+    return held(min(ledger.hi - now, terms.ttl, max(div(terms.ttl, 8), falls * drawers(ledger))), 0)
   end
   local probing = kept == 0 and worth_probing(ledger, now, terms)
   if probing and available == 1 then
@@ -431,7 +432,7 @@ local function offer_sure(ledger, now, terms, draw)
     return until_over(ledger, now, due)
   end
   local spare = available - kept - (probing and 1 or 0) - kept_for_absent(ledger, now, draw)
-  if spare <= 0 then return wait(min(ledger.hi - now, div(terms.ttl, 8)), 0) end
+  if spare <= 0 then return held(min(ledger.hi - now, div(terms.ttl, 8)), 0) end
   return { count = min(draw.want, portion(ledger, now, spare, draw)), kind = 'lease', hold = 0, at_least = 0 }
 end
 
@@ -445,14 +446,14 @@ local function is_calm(ledger, now, terms)
 end
 
 local function offer_unsure(ledger, now, terms, draw)
-  if scout_is_out(ledger, now) then return wait(scout_hold(ledger, now, terms), 0) end
+  if scout_is_out(ledger, now) then return held(scout_hold(ledger, now, terms), 0) end
   if now < ledger.hi and ledger.r_min - out(ledger) <= doubted(ledger) then return offer_spent(ledger, now, terms) end
-  if now >= ledger.hi and out(ledger) >= ledger.limit then return wait(terms.ttl, 0) end
+  if now >= ledger.hi and out(ledger) >= ledger.limit then return held(terms.ttl, 0) end
   if now < min(ledger.hi, ledger.since) and 2 * ledger.r_min <= ledger.limit then
-    return wait(min(ledger.hi, ledger.since) - now, 0)
+    return held(min(ledger.hi, ledger.since) - now, 0)
   end
   if now < ledger.since and draw.previous == ledger.drawn and drawers(ledger) > 1 then
-    return wait(max(5, ledger.flight), 0)
+    return held(max(5, ledger.flight), 0)
   end
   return { count = 1, kind = is_calm(ledger, now, terms) and 'lease' or 'scout', hold = 0, at_least = 0 }
 end
@@ -460,12 +461,12 @@ end
 local function offer_paced(ledger, now, terms, draw)
   local left = ledger.r_min
   if now >= ledger.hi then left = select(2, own_window(terms)) end
-  if left <= 0 then return wait(ledger.hi - now) end
+  if left <= 0 then return held(ledger.hi - now) end
   return { count = min(draw.want, max(1, div(left, drawers(ledger)))), kind = 'lease', hold = 0, at_least = 0 }
 end
 
 local function offer(ledger, now, terms, draw)
-  if now < ledger.pause then return wait(ledger.pause - now) end
+  if now < ledger.pause then return held(ledger.pause - now) end
   if ledger.pace == 1 then return offer_paced(ledger, now, terms, draw) end
   if now < ledger.hi and ledger.seen >= ledger.since then return offer_sure(ledger, now, terms, draw) end
   return offer_unsure(ledger, now, terms, draw)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,8 +21,8 @@ def chosen(what: Any) -> Any:
 def open_store(what: Any = None) -> Store:
     """The store for ``what``. None and ``memory://`` are this process alone.
 
-    Raises ValueError with what is wrong and what to write instead; the sentence never shows a password. No connection is
-    made here: a Redis that is down is met at the first call, not at import.
+    Raises ValueError with what is wrong and what to write instead; the sentence never shows a password. No Redis is spoken to
+    here: one that is down is met at the first call, not at import. A sqlite file is made and opened.
     """
     if what is None:
         return MemoryStore()
@@ -29,6 +30,8 @@ def open_store(what: Any = None) -> Store:
         return _from_url(what)
     if isinstance(what, Store):
         return what
+    if inspect.iscoroutinefunction(getattr(what, "execute_command", None)):
+        raise ValueError(f"{type(what).__name__} is an asyncio client: hand in redis.Redis, or a URL ({KNOWN})")
     if hasattr(what, "evalsha") and hasattr(what, "pipeline"):
         from clever_guard.stores.redis import RedisStore
 

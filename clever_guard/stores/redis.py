@@ -82,13 +82,13 @@ class RedisStore:
         return [answer_of(reply) for reply in replies]
 
     def fingerprint(self, mine: str, /) -> str | None:
-        """Leave the fleet's secret fingerprint if none is there; return the one that is."""
+        """Leave the fleet's secret fingerprint if none is there; return the one that is. Raises StoreUnavailable."""
         key = PREFIX + "{fleet}:fingerprint"
         try:
             self._client.set(key, mine, nx=True, ex=FINGERPRINT_LIFE)
             return _text(self._client.get(key) or mine)
-        except (errors.RedisError, OSError):
-            return None
+        except (errors.RedisError, OSError) as error:
+            raise self._unavailable(error) from None
 
     def close(self) -> None:
         """Close the client if it is our own. Idempotent."""

@@ -11,6 +11,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -53,8 +54,9 @@ class SqliteStore:
         self._patience = patience
         self._clock = clock
         self._local = threading.local()
-        self._open: list[sqlite3.Connection] = []
-        self._lock = threading.Lock()
+        self._count = 0
+        self._open: dict[int, sqlite3.Connection] = {}
+        """By the identity of the ``_Held`` that owns them."""
         _check(self.path)
 
     def __repr__(self) -> str:
@@ -73,33 +75,34 @@ class SqliteStore:
                 connection.execute("ROLLBACK")
                 raise
         except (sqlite3.Error, OSError) as error:
-            raise StoreUnavailable(f"the sqlite store {self.path} cannot be used: {error}") from error
+            raise self._unavailable(error) from error
         return answers
 
     def fingerprint(self, mine: str, /) -> str | None:
-        """Leave the fleet's secret fingerprint if none is there; return the one that is."""
+        """Leave the fleet's secret fingerprint if none is there; return the one that is. Raises StoreUnavailable."""
         try:
             connection = self._connection()
             connection.execute("INSERT OR IGNORE INTO fleet (name, value) VALUES ('fingerprint', ?)", (mine,))
             row = connection.execute("SELECT value FROM fleet WHERE name = 'fingerprint'").fetchone()
-        except sqlite3.Error:
-            return None
+        except (sqlite3.Error, OSError) as error:
+            raise self._unavailable(error) from error
         return str(row[0])
 
     def close(self) -> None:
         """Close the connections of this process. Idempotent; a later command opens anew."""
-        with self._lock:
-            connections, self._open = self._open, []
-        for connection in connections:
+        connections, self._open = self._open, {}
+        for connection in connections.values():
             connection.close()
         self._local = threading.local()
 
     def after_fork(self) -> None:
         """In a forked child: sqlite forbids even closing the parent's connections, so they are kept and never used."""
-        _parents.extend(self._open)
-        self._open = []
-        self._lock = threading.Lock()
+        _parents.extend(self._open.values())
+        self._open = {}
         self._local = threading.local()
+
+    def _unavailable(self, error: Exception) -> StoreUnavailable:
+        return StoreUnavailable(f"the sqlite store {self.path} cannot be used: {error}")
 
     def _begun(self) -> sqlite3.Connection:
         """This thread's connection, in a transaction."""
@@ -109,19 +112,32 @@ class SqliteStore:
 
     def _connection(self) -> sqlite3.Connection:
         """This thread's connection. sqlite forbids using one across a fork, so the process id is part of the question."""
-        if getattr(self._local, "pid", None) != os.getpid():
-            connection = _connect(self.path, self._patience)
-            self._local.connection, self._local.pid, self._local.count = connection, os.getpid(), 0
-            with self._lock:
-                self._open.append(connection)
-        found: sqlite3.Connection = self._local.connection
-        return found
+        held: _Held | None = getattr(self._local, "held", None)
+        if held is None or held.pid != os.getpid():
+            held = self._local.held = _Held(_connect(self.path, self._patience))
+            self._open[id(held)] = held.connection
+            weakref.finalize(held, _let_go, self._open, id(held), held.pid).atexit = False
+        return held.connection
 
     def _sweep(self, connection: sqlite3.Connection, now: int) -> None:
         """Now and then, forget records that nobody uses. Those of another boot seem to lie far ahead and go too."""
-        self._local.count += 1
-        if self._local.count % SWEEP == 1:
+        self._count += 1
+        if self._count % SWEEP == 1:
             connection.execute("DELETE FROM records WHERE until < ? OR made > ?", (now, now + 60_000))
+
+
+class _Held:
+    """A connection that belongs to a thread, and goes with it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.pid = os.getpid()
+
+
+def _let_go(open_: dict[int, sqlite3.Connection], key: int, pid: int) -> None:
+    """The thread has ended. Single operations of a dictionary are atomic, and a finalizer must not wait for a lock."""
+    if pid == os.getpid() and (connection := open_.pop(key, None)) is not None:
+        connection.close()
 
 
 def _apply(connection: sqlite3.Connection, now: int, command: Command) -> Answer:

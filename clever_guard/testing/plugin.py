@@ -1,4 +1,4 @@
-"""Fixtures for pytest, there as soon as clever_guard is installed. Nothing is imported until one is used."""
+"""Fixtures for pytest, there as soon as clever_guard is installed. What they need is imported when one is used."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
-from clever_guard.drivers.account import refusal, time_for
+from clever_guard.drivers.account import check_time_left, not_one_of_six, refusal, time_for
 from clever_guard.flow import Discard, Effect, Emit, Reserve, Send, Settle, Wait
 from clever_guard.model import Failure, Hold, Outcome, Permit, Reply, Request
 
@@ -80,6 +80,7 @@ class Stage:
         if len(steps) > ENDLESS:
             raise ScriptError(f"the flow goes on after {ENDLESS} effects")
         if isinstance(effect, Send):
+            check_time_left(self.notes.request, EPOCH + self.notes.request.now)
             self.notes.request.sends += 1
         if len(steps) - 1 in self.interruptions:
             raise self.interruptions[len(steps) - 1]
@@ -98,7 +99,7 @@ class Stage:
             case Discard() | Emit():
                 return None
             case _:
-                raise TypeError(f"a flow yielded {effect!r}, which is none of the six effects")
+                not_one_of_six(self, effect)
         return None
 
     def _send(self) -> Outcome:

@@ -26,6 +26,7 @@ from functools import partial
 from operator import length_hint
 from typing import Any, TypeVar
 
+from clever_guard.drivers.account import checked
 from clever_guard.events import Event
 from clever_guard.flow import Discard, Effect, Emit, Flow, Policy, Send, Wait, fold
 from clever_guard.model import Hold, Outcome, Permit, Reply, Request
@@ -126,8 +127,7 @@ def _drive(flow: Flow, stage: Stage) -> Outcome:
         except StopIteration as done:
             if interruption is not None:
                 raise interruption from None
-            outcome: Outcome = done.value
-            return outcome
+            return checked(done.value)
         try:
             step = partial(flow.send, stage.perform(effect))
         except BaseException as error:

@@ -141,3 +141,41 @@ def test_multiprocess_mode_adds_up(tmp_path: Path) -> None:
     )
     assert 'clever_guard_attempts_total{code="200",guard="g",host="h",method="GET"} 3.0' in done.stdout
     assert 'clever_guard_store_degraded{guard="g"} 1.0' in done.stdout
+
+
+def seen(answered: int, stamp: int, bucket: str = "b") -> e.LedgerSeen:
+    return e.LedgerSeen("g", bucket, 10, 4, 2, 30.0, answered, 0, stamp)
+
+
+def test_ledgers_that_are_told_out_of_order_count_once(registry: CollectorRegistry) -> None:
+    observe = PrometheusObserver(registry, buckets=True)
+    for answered, stamp in ((1000, 50_000), (1010, 50_020), (1005, 50_010), (1020, 50_030)):
+        observe(seen(answered, stamp))
+    assert 'bucket_attempts_total{bucket="b",guard="g"} 1020.0' in scraped(registry)
+
+
+def test_a_ledger_that_began_anew_counts_on(registry: CollectorRegistry) -> None:
+    """Also where its clock was set back."""
+    observe = PrometheusObserver(registry, buckets=True)
+    for answered, stamp in ((100, 50_000), (3, 50_020), (4, 60_000), (5, 20_000)):
+        observe(seen(answered, stamp))
+    assert 'bucket_attempts_total{bucket="b",guard="g"} 105.0' in scraped(registry)
+
+
+def test_threads_that_tell_of_one_ledger_count_each_answer_once(registry: CollectorRegistry) -> None:
+    observe = PrometheusObserver(registry, buckets=True)
+    total = iter(range(1, 4001))
+    lock = threading.Lock()
+
+    def tell() -> None:
+        for _ in range(1000):
+            with lock:
+                event = seen(number := next(total), 50_000 + number)
+            observe(event)
+
+    crew = [threading.Thread(target=tell) for _ in range(4)]
+    for thread in crew:
+        thread.start()
+    for thread in crew:
+        thread.join()
+    assert 'bucket_attempts_total{bucket="b",guard="g"} 4000.0' in scraped(registry)

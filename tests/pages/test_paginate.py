@@ -119,3 +119,17 @@ def test_pages_of_any_shape_have_a_link_or_none(found: Any) -> None:
 def test_the_first_address_must_be_absolute() -> None:
     with pytest.raises(ValueError, match="absolute"):
         list(paginate(Scripted({}), "/v2.0/students"))
+
+
+@pytest.mark.parametrize("body", [{"message": "maintenance"}, [1, 2], None, {"data": {"id": 1}}, {"data": None}, 7])
+def test_a_walk_that_breaks_off_does_not_look_finished(body: Any) -> None:
+    client = Scripted({BASE: page(1, link="/v2.0/students?starting_after=1"), RESOLVED: body})
+    walk = paginate(client, BASE)
+    assert next(walk) == 1
+    with pytest.raises(PageError, match="a page has no list 'data'") as caught:
+        next(walk)
+    assert caught.value.status is None
+    assert caught.value.last is not None
+
+
+RESOLVED = "https://api.clever.com/v2.0/students?starting_after=1"

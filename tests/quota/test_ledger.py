@@ -417,6 +417,14 @@ class TestRefusalsThatTellNoWindow:
         sure.send(52_010, self.refused(7_000))
         assert sure.draw(52_011).hold == 6_999
 
+    def test_a_server_that_names_a_wait_is_not_second_guessed(self, sure: Desk) -> None:
+        holds, now = [], 52_010
+        for _ in range(4):
+            sure.send(now, Report(now, ("",), refused=1, pause=1_000))
+            holds.append(sure.draw(now).hold)
+            now += holds[-1]
+        assert holds == [1_000] * 4
+
     def test_else_for_a_second_doubled_each_time_up_to_a_window(self, sure: Desk) -> None:
         holds, now = [], 52_010
         for _ in range(6):

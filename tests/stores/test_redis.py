@@ -110,7 +110,8 @@ def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
         store.execute([DRAW])
     assert str(caught.value) == f"redis at 127.0.0.1:{port} does not serve: no connection"
     assert "hunter2" not in repr(store) + repr(caught.value)
-    assert store.fingerprint("mine") is None
+    with pytest.raises(StoreUnavailable):
+        store.fingerprint("mine")
 
 
 def test_a_wrong_password_is_said(own_redis: RedisServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import multiprocessing.queues
 import multiprocessing.synchronize
@@ -11,6 +12,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -208,3 +210,17 @@ def test_a_closed_store_opens_anew(store: SqliteStore) -> None:
     store.close()
     store.close()
     assert store.execute([DRAW])[0].hold > 0
+
+
+def test_a_thread_that_ends_takes_its_connection_along(tmp_path: Path) -> None:
+    """A thread for each job would run out of file descriptors."""
+    store = SqliteStore(tmp_path / "quota.db")
+    fds = len(os.listdir("/proc/self/fd"))
+    for _ in range(30):
+        thread = threading.Thread(target=store.execute, args=([DRAW],))
+        thread.start()
+        thread.join()
+    gc.collect()
+    assert len(store._open) <= 1
+    assert len(os.listdir("/proc/self/fd")) <= fds + 6
+    store.close()

@@ -10,7 +10,7 @@ import pytest
 import urllib3
 
 from clever_guard.testing import Emulator
-from clever_guard.testing.emulator import Answer, Call
+from clever_guard.testing.emulator import Answer, Arrival
 
 NOW = 1_000_000_000.0
 OK = {"authorization": "Bearer TEST_TOKEN"}
@@ -19,7 +19,7 @@ OK = {"authorization": "Bearer TEST_TOKEN"}
 def get(
     emulator: Emulator, path: str, query: str = "", now: float = NOW, method: str = "GET", **headers: str
 ) -> Answer:
-    return emulator.handle(Call(method, path, query, OK | headers), now)
+    return emulator.handle(Arrival(method, path, query, OK | headers), now)
 
 
 def headers(answer: Answer) -> dict[str, str]:
@@ -51,7 +51,7 @@ def test_each_token_has_its_own_budget_and_refusals_do_not_count() -> None:
     emulator = Emulator(limit=1)
     get(emulator, "/v2.0/schools")
     get(emulator, "/v2.0/schools")
-    assert emulator.handle(Call("GET", "/v2.0/schools", "", {"authorization": "bearer other"}), NOW).status == 200
+    assert emulator.handle(Arrival("GET", "/v2.0/schools", "", {"authorization": "bearer other"}), NOW).status == 200
     assert (emulator.admitted, emulator.refused) == (2, 1)
 
 
@@ -59,7 +59,7 @@ def test_each_token_has_its_own_budget_and_refusals_do_not_count() -> None:
 def test_401_for_a_missing_or_malformed_token(value: str | None) -> None:
     emulator = Emulator()
     found = {} if value is None else {"authorization": value}
-    assert emulator.handle(Call("GET", "/v2.0/schools", "", found), NOW).status == 401
+    assert emulator.handle(Arrival("GET", "/v2.0/schools", "", found), NOW).status == 401
     assert emulator.admitted == 0
 
 
@@ -135,21 +135,21 @@ def test_first_hit_windows_open_with_a_request() -> None:
 def test_work_is_remembered_and_a_key_prevents_a_second_time() -> None:
     emulator = Emulator()
     for key in ("a", "a", "b"):
-        emulator.handle(Call("POST", "/v2.0/operations", "", OK | {"idempotency-key": key}, b"x"), NOW)
+        emulator.handle(Arrival("POST", "/v2.0/operations", "", OK | {"idempotency-key": key}, b"x"), NOW)
     assert emulator.work == [(b"x", "a"), (b"x", "b")]
 
 
 def test_the_control_path_tells_resets_and_turns() -> None:
     emulator = Emulator()
     get(emulator, "/v2.0/terms")
-    truth = body(emulator.handle(Call("GET", "/_emulator/truth", "", {}), NOW))
+    truth = body(emulator.handle(Arrival("GET", "/_emulator/truth", "", {}), NOW))
     assert "TEST_TOKEN" not in json.dumps(truth)
     assert next(iter(truth["budgets"].values()))[0]["admitted"] == 1
-    turned = emulator.handle(Call("POST", "/_emulator/knobs", "", {}, b'{"limit": 7}'), NOW)
+    turned = emulator.handle(Arrival("POST", "/_emulator/knobs", "", {}, b'{"limit": 7}'), NOW)
     assert (turned.status, emulator.knobs.limit) == (200, 7)
-    wrong = emulator.handle(Call("POST", "/_emulator/knobs", "", {}, b'{"limit": 0}'), NOW)
+    wrong = emulator.handle(Arrival("POST", "/_emulator/knobs", "", {}, b'{"limit": 0}'), NOW)
     assert wrong.status == 400
-    emulator.handle(Call("POST", "/_emulator/reset", "", {}), NOW)
+    emulator.handle(Arrival("POST", "/_emulator/reset", "", {}), NOW)
     assert emulator.admitted == 0
 
 
@@ -170,3 +170,16 @@ def test_cuts_are_real(nothing_left_behind: None) -> None:
         assert served.emulator.work == [(b"y", None)]
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", served.port), 1)
+
+
+def test_buckets_may_be_turned_while_it_runs() -> None:
+    emulator = Emulator()
+    get(emulator, "/v2.0/schools")
+    emulator.turn(buckets={"all": 200, "none": 1200})
+    assert headers(get(emulator, "/v2.0/schools"))["X-RateLimit-Bucket"] == "all, none"
+    emulator.turn(buckets={"all": 100, "none": 1200})
+    emulator.turn(buckets={})
+    assert "," not in headers(get(emulator, "/v2.0/schools"))["X-RateLimit-Bucket"]
+    turned = emulator.handle(Arrival("POST", "/_emulator/knobs", "", {}, b'{"latency": [0.1, 0.2]}'), NOW)
+    assert turned.status == 200
+    assert emulator.knobs.latency == (0.1, 0.2)

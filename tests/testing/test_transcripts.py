@@ -9,6 +9,7 @@ import pytest
 from clever_guard.errors import DeadlineExceeded
 from clever_guard.flow import Flow, Proceed, Send, Wait
 from clever_guard.model import Hold, Reply, Request
+from clever_guard.policies.deadline import Deadline
 from clever_guard.policies.quota import Quota
 from clever_guard.policies.retry import Retry
 from clever_guard.testing.transcripts import ScriptError, failure, make_request, play, reply
@@ -127,3 +128,27 @@ def test_effects_can_be_picked_by_kind() -> None:
     transcript = play([Forgetful()], [200, 200])
     assert [send.request for send in transcript.every(Send)] == [transcript.request] * 2
     assert transcript.waits == [2.0]
+
+
+class Hasty:
+    """A policy without its ``yield from``."""
+
+    def around(self, request: Any, proceed: Any, /) -> Any:
+        return proceed(request)
+        yield
+
+
+def test_a_policy_that_forgot_yield_from_is_told_so() -> None:
+    transcript = play([Hasty()], [200])
+    assert "did it forget 'yield from'" in str(transcript.error)
+    assert "raised TypeError" in str(transcript)
+
+
+def test_no_attempt_begins_after_the_deadline() -> None:
+    """The first 429 needs no wait, so no wait is refused."""
+    request = make_request(headers={"Authorization": "Bearer t"})
+    transcript = play([Deadline(1), Retry(quota_window=60.0), Quota()], [429, 200], latency=2.0, request=request)
+    assert transcript.names.count("Send") == 2
+    assert isinstance(transcript.error, DeadlineExceeded)
+    assert len(transcript.answered) == 1
+    assert not transcript.unsettled

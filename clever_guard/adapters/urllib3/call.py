@@ -9,17 +9,17 @@ is put back there.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import HTTPError
-from urllib3.util.retry import Retry
 from urllib3.util.timeout import _DEFAULT_TIMEOUT
 
 from clever_guard.adapters.families import into
 from clever_guard.adapters.urllib3.redirects import follow
 from clever_guard.adapters.urllib3.request import Place, make_request, place_of
+from clever_guard.adapters.urllib3.retries import own_retries, silenced
+from clever_guard.adapters.urllib3.shadow import repeat_as_urllib3
 from clever_guard.adapters.urllib3.timeouts import usual
 from clever_guard.adapters.urllib3.transport import Exchange
 from clever_guard.errors import GuardError
@@ -45,7 +45,6 @@ ARGUMENTS = (
     "decode_content",
 )
 """The order of ``HTTPConnectionPool.urlopen``, for callers that pass by position."""
-NO_RETRIES = Retry(0)
 RAISED = Exception("it was raised to the caller")
 """What is left in an outcome whose exception has left."""
 
@@ -89,40 +88,26 @@ def _watch_over(host: str, watches: Sequence[Watch]) -> Watch | None:
 
 def _send_as_is(watch: Watch, pool: HTTPConnectionPool, urlopen: Any, arguments: dict[str, Any], place: Place) -> Any:
     """Shadow: the caller's own retries and redirects stay, the guard only counts."""
-    attempt = arguments | {"timeout": usual(pool, arguments.get("timeout", _DEFAULT_TIMEOUT), None)}
-    return _call(watch, Exchange(pool, urlopen, attempt), place)
+
+    def attempt(sent: dict[str, Any]) -> Any:
+        sent["timeout"] = usual(pool, sent.get("timeout", _DEFAULT_TIMEOUT), None)
+        return _call(watch, Exchange(pool, urlopen, sent), place)
+
+    return repeat_as_urllib3(pool, arguments, attempt)
 
 
 def _send_and_follow(
     watch: Watch, pool: HTTPConnectionPool, urlopen: Any, arguments: dict[str, Any], place: Place
 ) -> Any:
     redirect = arguments.get("redirect", True)
-    retries = arguments.get("retries")
-    if not isinstance(retries, Retry):
-        retries = Retry.from_int(retries, redirect=redirect, default=pool.retries)
+    retries = own_retries(pool, arguments)
     timeout = usual(pool, arguments.get("timeout", _DEFAULT_TIMEOUT), watch.guard.timeout)
-    attempt = {**arguments, "retries": _silenced(retries), "redirect": False, "timeout": timeout}
+    attempt = {**arguments, "retries": silenced(retries), "redirect": False, "timeout": timeout}
     exchange = Exchange(pool, urlopen, attempt)
     response = _call(watch, exchange, place)
     response.retries = retries
     location = redirect and response.get_redirect_location()
     return follow(pool, arguments, exchange.body_start, retries, response, location) if location else response
-
-
-@lru_cache(maxsize=64)
-def _silenced(retries: Retry) -> Retry | bool:
-    """A Retry that repeats nothing; where the caller's lets the bare exception out instead of MaxRetryError, so does this.
-
-    Remembered by identity: urllib3 never changes a Retry, it makes new ones.
-    """
-    if retries.total is False:
-        return False
-    connect, read, other = (
-        None if given is not False else given for given in (retries.connect, retries.read, retries.other)
-    )
-    if connect is read is other is None and retries.allowed_methods == Retry.DEFAULT_ALLOWED_METHODS:
-        return NO_RETRIES
-    return Retry(0, connect=connect, read=read, other=other, allowed_methods=retries.allowed_methods)
 
 
 def _call(watch: Watch, exchange: Exchange, place: Place) -> Any:

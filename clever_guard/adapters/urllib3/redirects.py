@@ -30,7 +30,7 @@ OF_THE_BODY = (
 def follow(
     pool: HTTPConnectionPool,
     arguments: dict[str, Any],
-    body_start: int | None,
+    body_start: Any,
     retries: Retry,
     response: Any,
     location: str,

@@ -72,7 +72,7 @@ def place_of(pool: HTTPConnectionPool, url: str) -> Place:
     if not url.startswith("/"):
         parts = parse_url(url)
         if parts.scheme is not None:
-            return parts.scheme, parts.host or pool.host, parts.port
+            return parts.scheme, (parts.host or pool.host).strip("[]"), parts.port
     return pool.scheme or "http", pool.host, pool.port
 
 

@@ -12,7 +12,7 @@ with Emulator(limit=300, window=6).serve() as server:
     assert server.emulator.refused == 0
 """
 
-from clever_guard.testing.emulator.core import Answer, Call, Emulator
+from clever_guard.testing.emulator.core import Answer, Arrival, Emulator
 from clever_guard.testing.emulator.knobs import Knobs
 
-__all__ = ["Answer", "Call", "Emulator", "Knobs"]
+__all__ = ["Answer", "Arrival", "Emulator", "Knobs"]

@@ -25,7 +25,7 @@ KEPT_BODIES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Arrival:
     """A request as it arrived; ``headers`` in lower case."""
 
     method: str
@@ -69,58 +69,62 @@ class Emulator:
         """(body, Idempotency-Key) of every operation that was carried out, in order."""
 
     def turn(self, **turned: Any) -> None:
-        """Turn knobs in the middle of a run. Windows that are open keep the limit they have."""
+        """Turn knobs in the middle of a run. Windows that are open keep the limit they have; other buckets begin anew."""
         self.knobs = replace(self.knobs, **turned)
-        for budgets in self.budgets.values():
+        for token, budgets in list(self.budgets.items()):
+            limits = self._limits(_digest(token)[:6])
+            if limits.keys() != budgets.keys():
+                del self.budgets[token]
+                continue
             for name, budget in budgets.items():
-                budget._knobs, budget.limit = self.knobs, self._limits(name)[name]
+                budget._knobs, budget.limit = self.knobs, limits[name]
 
     # -- one request -----------------------------------------------------------------------------------------------------
 
-    def handle(self, call: Call, now: float) -> Answer:
-        """The answer to ``call`` arriving at ``now`` (true epoch seconds)."""
-        if call.path.startswith(CONTROL):
-            return self._control(call)
+    def handle(self, arrival: Arrival, now: float) -> Answer:
+        """The answer to ``arrival`` at ``now`` (true epoch seconds)."""
+        if arrival.path.startswith(CONTROL):
+            return self._control(arrival)
         low, high = self.knobs.latencies
         delay = low if low == high else self._random.uniform(low, high)
         if self._happens(self.knobs.drop_before):
             return self._cut("before", delay)
-        answer = self._answer(call, now)
+        answer = self._answer(arrival, now)
         self.statuses[answer.status] += 1
         if answer.status < 400 and self._happens(self.knobs.drop_after):
             return self._cut("after", delay)
         return replace(answer, delay=delay, headers=answer.headers + date_header(self.knobs, now))
 
-    def _answer(self, call: Call, now: float) -> Answer:
-        token = _token(call.headers.get("authorization"))
+    def _answer(self, arrival: Arrival, now: float) -> Answer:
+        token = _token(arrival.headers.get("authorization"))
         if token is None:
             return _says(401, "Invalid auth")
         windows = {name: budget.at(now) for name, budget in self._budgets(token).items()}
         admitted = all(window.left > 0 for window in windows.values())
         for name, window in windows.items():
-            self.budgets[token][name].note(window, now, call.headers.get("x-worker", ""), admitted)
+            self.budgets[token][name].note(window, now, arrival.headers.get("x-worker", ""), admitted)
         if not admitted:
             return Answer(429, self._quota(windows, always=True))
-        answer = self._work(call)
+        answer = self._work(arrival)
         return replace(answer, headers=answer.headers + self._quota(windows))
 
-    def _work(self, call: Call) -> Answer:
+    def _work(self, arrival: Arrival) -> Answer:
         if self._happens(self.knobs.error_rate):
             return _says(self._random.choice(self.knobs.error_codes), "Clever API failure")
-        if call.method == "POST" and call.path.rstrip("/").endswith("/" + WORK):
-            return self._operate(call)
-        if call.method not in ("GET", "HEAD"):
+        if arrival.method == "POST" and arrival.path.rstrip("/").endswith("/" + WORK):
+            return self._operate(arrival)
+        if arrival.method not in ("GET", "HEAD"):
             return _says(501, "Not implemented")
         try:
-            found = pages.answer(self.knobs, call.path, call.query, call.origin)
+            found = pages.answer(self.knobs, arrival.path, arrival.query, arrival.origin)
         except pages.BadRequest as error:
             return _says(error.status, str(error))
         return _json(200, found)
 
-    def _operate(self, call: Call) -> Answer:
-        key = call.headers.get("idempotency-key")
+    def _operate(self, arrival: Arrival) -> Answer:
+        key = arrival.headers.get("idempotency-key")
         if (key is None or all(key != known for _, known in self.work)) and len(self.work) < KEPT_BODIES:
-            self.work.append((call.body, key))
+            self.work.append((arrival.body, key))
         return _json(201, {"data": {"number": len(self.work)}})
 
     # -- budgets -----------------------------------------------------------------------------------------------------------
@@ -169,15 +173,15 @@ class Emulator:
             "worked_twice": len(self.work) - len(set(self.work)),
         }
 
-    def _control(self, call: Call) -> Answer:
-        what = call.path.removeprefix(CONTROL)
+    def _control(self, arrival: Arrival) -> Answer:
+        what = arrival.path.removeprefix(CONTROL)
         if what == "truth":
             return _json(200, self.truth())
         if what == "reset":
             self.reset()
             return _json(200, {})
-        if what == "knobs" and call.method == "POST":
-            return self._turn(call.body)
+        if what == "knobs" and arrival.method == "POST":
+            return self._turn(arrival.body)
         return _says(404, "the control path knows truth, reset and knobs")
 
     def _turn(self, body: bytes) -> Answer:

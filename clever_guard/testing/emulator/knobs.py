@@ -58,6 +58,8 @@ class Knobs:
         for name in ("headerless", "error_rate", "drop_before", "drop_after", "stranger"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)}: give a share from 0 to 1")
+        if isinstance(self.latency, list):  # as JSON has it
+            object.__setattr__(self, "latency", tuple(self.latency))
         low, high = self.latencies
         if not 0 <= low <= high:
             raise ValueError(f"latency={self.latency}: give seconds of 0 or more, or (low, high)")

@@ -12,7 +12,7 @@ from typing import Any
 
 import uvicorn
 
-from clever_guard.testing.emulator.core import Answer, Call, Emulator
+from clever_guard.testing.emulator.core import Answer, Arrival, Emulator
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -36,7 +36,7 @@ class App:
             await _write(answer, send, call.method == "HEAD")
 
 
-async def _read(scope: dict[str, Any], receive: Receive) -> Call:
+async def _read(scope: dict[str, Any], receive: Receive) -> Arrival:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     body = b""
     while True:
@@ -45,7 +45,7 @@ async def _read(scope: dict[str, Any], receive: Receive) -> Call:
         if not message.get("more_body"):
             break
     origin = f"{scope['scheme']}://{headers.get('host', '')}"
-    return Call(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers, body, origin)
+    return Arrival(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers, body, origin)
 
 
 async def _write(answer: Answer, send: Send, head: bool) -> None:

@@ -60,6 +60,8 @@ SCENARIOS = (
     Scenario("stranger at reset", 0.0, _always(stranger=0.2, stranger_at="reset")),
     Scenario("stranger spread", 0.9, _always(stranger=0.2)),
     Scenario("stranger, slow workers", 4.0, _always(stranger=0.2, slow_latency=(1.0, 4.0))),
+    Scenario("store down", 0.2, _always(outage=15.0)),
+    Scenario("cut off", 1.0, _always(cut_off=3.0)),
     Scenario("data lost", 0.05, _always(forget=4.0)),
     Scenario("failover", 0.11, _always(failover=5.0)),
     Scenario("failover and step", 0.34, _always(failover=5.0, failover_step=1.0)),

@@ -40,6 +40,10 @@ class Setting:
     lost_commands: float = 0.0
     kill: float = 0.0
     stop: float = 0.0
+    outage: float = 0.0
+    """The store answers nobody for a while."""
+    cut_off: float = 0.0
+    """The store does not answer one worker for a while."""
     forget: float = 0.0
     failover: float = 0.0
     failover_step: float = 0.0

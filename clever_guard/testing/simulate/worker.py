@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from clever_guard.errors import StoreUnavailable
 from clever_guard.flow import Emit, Flow, Reserve, Send, Settle, Wait, fold
 from clever_guard.model import Failure, Hold, Outcome, Permit, Reply, Request
 from clever_guard.quota.books import Books, Trip
+from clever_guard.quota.store import Answer, Command, Store
+from clever_guard.stores.fallback import Fallback
 from clever_guard.testing.simulate.server import EPOCH, Headers
 
 if TYPE_CHECKING:
@@ -21,18 +24,22 @@ STORE_DEADLINE = 0.25
 
 
 class Worker:
-    """``alive`` and ``stopped_until`` are what faults change."""
+    """``alive``, ``stopped_until`` and ``cut_off_until`` are what faults change."""
 
     def __init__(self, world: World, number: int, chance: random.Random) -> None:
         self.world = world
         self.number = number
         self.alive = True
         self.stopped_until = 0.0
+        self.cut_off_until = 0.0
         self.answered = 0
         self._loop = world.loop
         self._chance = chance
         self._books = Books(1.0, chance.random)
         setting = world.setting
+        self.store: Store = Link(self)
+        if setting.outage or setting.cut_off:
+            self.store = Fallback(self.store, fleet=setting.workers, clock=lambda: int(self._loop.now * 1000))
         slow = setting.slow_latency is not None and number % 2
         self._latency = setting.slow_latency if slow and setting.slow_latency else setting.latency
         self._priority = "bulk" if setting.reserve and number >= setting.workers // 2 else None
@@ -175,6 +182,27 @@ class Worker:
             self._loop.at(self.stopped_until + 0.001 * self._chance.random(), partial(self._if_running, event))
         else:
             event()
+
+
+class Link:
+    """A worker's way to the store."""
+
+    shared = True
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def execute(self, commands: Sequence[Command], /) -> Sequence[Answer]:
+        world = self._worker.world
+        if world.loop.now < max(world.down_until, self._worker.cut_off_until):
+            raise StoreUnavailable("the simulated store does not answer")
+        return world.store.execute(commands)
+
+    def fingerprint(self, mine: str, /) -> str | None:
+        return None
+
+    def close(self) -> None:
+        """Nothing to release."""
 
 
 class _Once:

@@ -54,6 +54,7 @@ class World:
         self._offset = STORE_EPOCH
         self.store = MemoryStore(self._store_time)
         self._snapshot = self.store.snapshot()
+        self.down_until = 0.0
         self._blind = 0
         self._limit_known = 0.0
         """Since when somebody knows the limit; infinite while nobody does."""
@@ -80,7 +81,7 @@ class World:
     # -- what workers ask for ------------------------------------------------------------------------------------------
 
     def execute(self, worker: Worker, trip: Trip) -> Sequence[Answer]:
-        answers = self.store.execute(trip.commands)
+        answers = worker.store.execute(trip.commands)
         if self._trace is not None:
             for command, answer in zip(trip.commands, answers, strict=True):
                 self._trace(f"{self.loop.now:9.4f} w{worker.number} {_shown(command, answer)}")
@@ -114,6 +115,8 @@ class World:
         for mean, fault in (
             (setting.kill, self._kill),
             (setting.stop, self._stop),
+            (setting.outage, self._go_down),
+            (setting.cut_off, self._cut_off),
             (setting.forget, self.store.forget),
             (1.0 if setting.failover else 0.0, self._replicate),
             (setting.failover, self._fail_over),
@@ -142,6 +145,12 @@ class World:
 
     def _stop(self) -> None:
         self._running().stopped_until = self.loop.now + self._chance.uniform(0, 10)
+
+    def _go_down(self) -> None:
+        self.down_until = self.loop.now + self._chance.uniform(0.2, 1.5) * self.setting.window
+
+    def _cut_off(self) -> None:
+        self._running().cut_off_until = self.loop.now + self._chance.uniform(0.2, 1.5) * self.setting.window
 
     def _replicate(self) -> None:
         self._snapshot = self.store.snapshot()
