@@ -21,6 +21,7 @@ QUICK = [
 BORDERS = ["base", "skew +1.5", "skew -1.5", "reset floored", "reset nearest"]
 FULL = [
     ["wrapper"],
+    ["pieces"],
     ["acquire"],
     ["overhead"],
     ["growth"],
