@@ -26,6 +26,8 @@ from clever_guard.stores import open_store
 LIMIT = 10**8
 WINDOW = 3600.0
 CLAIM = Claim("0" * 32, "", LIMIT, WINDOW)
+EACH = 4000
+"""Permits that each of many threads takes."""
 LEARNING = 1.2
 """Seconds until a new ledger gives whole leases."""
 
@@ -122,7 +124,7 @@ def _in_process(rounds: int) -> dict[str, dict[str, float]]:
         "clever_guard, taken": guarded("memory://", settling=False),
         "clever_guard, taken and settled": guarded("memory://"),
     }
-    one = medians({name: _rate(take, 5000) for name, take in takers.items()}, rounds)
+    one = medians({name: _rate(take, 20_000) for name, take in takers.items()}, rounds)
     many = medians({name: _threaded(take, 16) for name, take in takers.items()}, rounds)
     first = one["lock and integer"]
     return {
@@ -136,18 +138,21 @@ def _limits_in_memory() -> Callable[[], Any]:
 
 
 def _threaded(take: Callable[[], Any], threads: int) -> Callable[[], float]:
-    def work() -> None:
-        for _ in range(1000):
+    def work(ready: threading.Barrier) -> None:
+        ready.wait()
+        for _ in range(EACH):
             take()
 
     def once() -> float:
-        crew = [threading.Thread(target=work) for _ in range(threads)]
-        begun = time.perf_counter()
+        ready = threading.Barrier(threads + 1)
+        crew = [threading.Thread(target=work, args=(ready,)) for _ in range(threads)]
         for thread in crew:
             thread.start()
+        ready.wait()
+        begun = time.perf_counter()
         for thread in crew:
             thread.join()
-        return threads * 1000 / (time.perf_counter() - begun)
+        return threads * EACH / (time.perf_counter() - begun)
 
     return once
 

@@ -26,12 +26,18 @@ class Trips:
     def reserve(self, claim: Claim, ticket: Ticket | None) -> Permit | Hold:
         """A permit or a hold. Raises StoreUnavailable when the store must be asked and does not answer."""
         while True:
-            if self._closed:
-                raise GuardError("the guard was closed while this call waited")
+            self._check_open()
             answer = self._books.reserve(claim, self._clock(), ticket)
-            if not isinstance(answer, Trip):
+            if isinstance(answer, Permit):
+                return answer
+            if isinstance(answer, Hold):
+                self._check_open()  # whoever closes now will find this ticket in the queue and wake it
                 return answer
             self._make(answer)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise GuardError("the guard was closed while this call waited")
 
     def report(self) -> None:
         """Say what should not wait for company. What the store does not hear ages there by itself."""

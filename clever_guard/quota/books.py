@@ -48,7 +48,7 @@ class Books:
     def forget(self) -> None:
         """Start anew, with a new lock."""
         self._lock = threading.Lock()
-        self._books: dict[tuple[str, str, int], Book] = {}
+        self._books: dict[Claim, Book] = {}
         self._leasing: dict[Book, None] = {}
         """Whose lease may still live, the oldest first."""
         self._talkative: dict[Book, None] = {}
@@ -60,7 +60,7 @@ class Books:
     def in_hand(self, claim: Claim, now: float) -> Permit | None:
         """A permit of a lease that lives, if no woken caller was promised it. Nearly every call is served by this."""
         with self._lock:
-            book = self._books.get((claim.identity, claim.route, claim.reserve))
+            book = self._books.get(claim)
             if book is None or (lease := book.lease) is None or now >= lease.expires or book.promised:
                 return None
             book.used = now
@@ -69,7 +69,7 @@ class Books:
     def reserve(self, claim: Claim, now: float, ticket: Ticket | None = None) -> Permit | Hold | Trip:
         """A permit, a hold, or the trip that must be made before asking again."""
         with self._lock:
-            book = self._books.get((claim.identity, claim.route, claim.reserve)) or self._open(claim)
+            book = self._books.get(claim) or self._open(claim)
             book.used = now
             lease = book.lease
             if lease is not None and now >= lease.expires:
@@ -170,7 +170,7 @@ class Books:
         terms = Terms(claim.limit, int(claim.window * 1000), int(self.ttl * 1000), self._solo)
         book = Book(claim, terms, self._moves)
         self._evict()
-        self._books[claim.identity, claim.route, claim.reserve] = book
+        self._books[claim] = book
         return book
 
     def _evict(self) -> None:
