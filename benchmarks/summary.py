@@ -1,6 +1,6 @@
 """One table of everything: the best of the others, this guard, what it must reach and what it aims at.
 
-    python -m benchmarks.summary     from the JSON in benchmarks/results, which `python -m benchmarks --full` leaves
+    python -m benchmarks.summary [--six]     from the JSON in benchmarks/results, which `python -m benchmarks --full` leaves
 
 The best of the others is of the same run. A star marks a row that reaches its aim, an exclamation mark one that misses what it must.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.contestants import SHARING
@@ -116,6 +116,36 @@ def _windows() -> Iterable[Aim]:
                   max(fair.values()), least=True)  # fmt: skip
 
 
+SIX: tuple[tuple[str, str, Callable[[dict[str, Any]], float | None]], ...] = (
+    ("refused (429) of 1000 requests", "{:.0f}", lambda row: _rate(row)),
+    ("budget spent in the worst window, %", "{:.1f}", lambda row: 100 * row["worst"]),
+    ("from the true reset to the first answer, ms", "{:.0f}", lambda row: row["reset_ms"]),
+    ("slowest worker's share over the fastest's", "{:.2f}", lambda row: row["fair"]),
+    ("store trips a request", "{:.2f}", lambda row: row["trips"] if row["store"] != "-" else None),
+)
+
+
+def six() -> str:
+    """The rows a newcomer cares about, by contestant, as Markdown: with 8 / with 32 workers, and the CPU of one request."""
+    base = [row for row in _found("fleet") if row["scenario"] == "base"]
+    names = list(dict.fromkeys(row["contestant"] for row in base))
+    overhead = _found("overhead")
+    lines = ["| | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
+    for title, form, what in SIX:
+        cells = [" / ".join(_cells(base, name, form, what)) for name in names]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    ratios = [f"{overhead[name]['cpu ratio']:.2f}" for name in names]
+    lines.append(f"| CPU of a request, bare urllib3 = 1 | {' | '.join(ratios)} |")
+    return "\n".join(lines)
+
+
+def _cells(
+    base: list[dict[str, Any]], name: str, form: str, what: Callable[[dict[str, Any]], float | None]
+) -> list[str]:
+    values = [what(row) for row in sorted(base, key=lambda row: int(row["workers"])) if row["contestant"] == name]
+    return [form.format(value) for value in values if value is not None]
+
+
 def _found(name: str) -> Any:
     return json.loads((RESULTS / f"{name}.json").read_text())
 
@@ -135,15 +165,21 @@ def _rate(row: dict[str, Any]) -> float:
 def summary() -> str:
     """The table; also kept as JSON."""
     rows = aims()
-    save("summary", [{**vars(row), "mark": row.mark} for row in rows])
+    save("summary", [{**asdict(row), "mark": row.mark} for row in rows])
     cells = [[row.quantity, row.peer, row.ours, row.mark, float(row.must), float(row.aim)] for row in rows]
     return table("Everything", ["", "best peer", OURS, "", "must", "aim"], cells)
 
 
 def main() -> int:
-    options(__doc__).parse_args()
-    print(summary())
-    return int(any(row.mark == "!" for row in aims()))
+    parser = options(__doc__)
+    parser.add_argument("--six", action="store_true", help="the rows of the README, as Markdown")
+    asked = parser.parse_args()
+    try:
+        print(six() if asked.six else summary())
+    except FileNotFoundError as missing:
+        print(f"{missing.filename} is not there: run python -m benchmarks --full first", file=sys.stderr)
+        return 2
+    return int(not asked.six and any(row.mark == "!" for row in aims()))
 
 
 if __name__ == "__main__":
