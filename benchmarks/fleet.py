@@ -44,7 +44,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "first-hit": {"first_hit": True},
     "5xx 2 %": {"error_rate": 0.02},
     "16 threads": {"threads": 16},
-    "sparse": {"client": "sparse", "workers": 40, "limit": 1200, "window": 60.0, "windows": 6},
+    "sparse": {"client": "sparse", "workers": 40, "limit": 1200, "window": 60.0, "windows": 3},
 }
 """The emulator's knobs, and how the fleet differs."""
 LEARNING = 8
@@ -148,8 +148,9 @@ def _runs(asked: argparse.Namespace) -> list[tuple[str, str, str, int, float]]:
     for scenario in asked.scenarios:
         for name in names:
             stores = asked.store if name == "clever_guard" else ["redis"]
+            crews = [SCENARIOS[scenario].get("workers")] if "workers" in SCENARIOS[scenario] else asked.workers
             for store in stores if name in SHARING else ["-"]:
-                runs += [(name, scenario, store, workers, phase) for workers in asked.workers for phase in asked.phases]
+                runs += [(name, scenario, store, workers, phase) for workers in crews for phase in asked.phases]
     return runs
 
 
