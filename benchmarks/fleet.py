@@ -44,7 +44,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "first-hit": {"first_hit": True},
     "5xx 2 %": {"error_rate": 0.02},
     "16 threads": {"threads": 16},
-    "sparse": {"client": "sparse", "workers": 40, "limit": 1200, "window": 60.0, "windows": 3},
+    "sparse": {"client": "sparse", "workers": 40, "limit": 1200, "window": 60.0, "windows": 6},
 }
 """The emulator's knobs, and how the fleet differs."""
 LEARNING = 8

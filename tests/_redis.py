@@ -75,8 +75,12 @@ def _run(command: list[str], cwd: Path | None = None) -> None:
 class RedisServer:
     """A server of our own on a free loopback port, without persistence."""
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self, *options: str, port: int | None = None, tls: bool = False, sentinel: str = "") -> None:
+        """``options`` as on the server's command line. With ``tls`` the port speaks TLS only; ``sentinel``: its file."""
         self._binary, self._environment = find_server()
+        self._options = options
+        self._sentinel = sentinel
+        self._tls = tls
         self._folder = tempfile.mkdtemp(prefix="clever-guard-redis-")
         self.port = port or free_port()
         self._start()
@@ -92,8 +96,7 @@ class RedisServer:
     def _start(self) -> None:
         for _ in range(5):
             self._process = subprocess.Popen(
-                [self._binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-                + ["--dir", self._folder, "--daemonize", "no"],
+                self._command(),
                 env=os.environ | self._environment,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -105,10 +108,19 @@ class RedisServer:
             self.port = free_port()
         raise RedisMissing(f"{self._binary} does not start")
 
+    def _command(self) -> list[str]:
+        port = ["--tls-port" if self._tls else "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._folder]
+        if self._sentinel:
+            return [self._binary, self._sentinel, "--sentinel", *port, "--daemonize", "no"]
+        quiet = ["--save", "", "--appendonly", "no", "--daemonize", "no"]
+        return [self._binary, *port, *(["--port", "0"] if self._tls else []), *quiet, *self._options]
+
     def _wait_until_up(self) -> bool:
         until = time.monotonic() + 15
         while time.monotonic() < until and self._process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.5) as connection:
+                if self._tls:
+                    return True
                 connection.settimeout(1)
                 connection.sendall(b"PING\r\n")
                 if connection.recv(7) == b"+PONG\r\n":

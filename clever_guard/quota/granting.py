@@ -150,11 +150,13 @@ def _offer_unsure(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
 
 
 def _is_calm(ledger: Ledger, now: int, terms: Terms) -> bool:
-    """A known ledger that left half of its last window, and nobody is about: no one would wait for a scout's report.
+    """A known ledger with half a window left, and nobody is about: no one would wait for a scout's report.
 
-    A lone permit risks no more than a scout does, and its report may travel with the next draw: one trip a request.
+    A lone permit risks no more than a scout does, and its report may travel with the next draw: one trip a request. Known is what
+    was sure when its window ended, and what the first scout of all told, once leases that a lost ledger forgot are dead.
     """
-    known = now >= ledger.hi > 0 and ledger.seen >= ledger.since
+    new = not ledger.gone_at and not ledger.pause
+    known = new and now >= ledger.since if now < ledger.hi else ledger.hi > 0 and ledger.seen >= ledger.since
     return known and 2 * ledger.r_min > ledger.limit and now - ledger.drawn >= terms.ttl and sum(ledger.out) == 0
 
 

@@ -2,7 +2,7 @@
 -- function, where every rule is explained. The tests send the same commands to both and compare every answer.
 --
 -- KEYS[1]  one hash: "r:<route>" -> bucket names, "b:<bucket>" -> the integers of FIELDS
--- ARGV     clock ("" = TIME of this server), then one command, flat (stores/redis.py, `arguments`)
+-- ARGV     clock ("" = TIME of this server), then one command, flat (stores/wire.py, `arguments`)
 --
 -- Numbers are doubles here: whole below 2^53, printed with %.0f (".." prints 1e14 as 1e+14), read only where they are
 -- up to 15 digits (tonumber takes 0x10, inf and nan), divided with math.floor.
@@ -441,7 +441,8 @@ local function doubted(ledger)
 end
 
 local function is_calm(ledger, now, terms)
-  local known = ledger.hi > 0 and now >= ledger.hi and ledger.seen >= ledger.since
+  local known = ledger.hi > 0 and ledger.seen >= ledger.since
+  if now < ledger.hi then known = ledger.gone_at == 0 and ledger.pause == 0 and now >= ledger.since end
   return known and 2 * ledger.r_min > ledger.limit and now - ledger.drawn >= terms.ttl and out(ledger) == 0
 end
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 import os
 from typing import Any
-from urllib.parse import urlsplit
 
 from clever_guard.quota.store import Store
 from clever_guard.stores.memory import MemoryStore
 
-KNOWN = "memory://, sqlite:///path/to/file, redis://host:6379/0, rediss://host:6379/0 or unix:///path/to/socket"
+REDIS = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel")
+KNOWN = (
+    "memory://, sqlite:///path/to/file, redis://host:6379/0, rediss://host:6379/0, unix:///path/to/socket, "
+    "redis+cluster://host:6379 or redis+sentinel://host:26379/service/0"
+)
 
 
 def chosen(what: Any) -> Any:
@@ -49,13 +52,10 @@ def _from_url(url: str) -> Store:
         from clever_guard.stores.sqlite import SqliteStore
 
         return SqliteStore(_path(url))
-    if scheme in ("redis", "rediss", "unix"):
+    if scheme in REDIS:
         from clever_guard.stores.redis import RedisStore
 
-        _check_redis(url, scheme)
         return RedisStore.from_url(url)
-    if scheme in ("redis+cluster", "redis+sentinel"):
-        raise ValueError(f"{scheme}:// is not understood yet: hand in a redis client, or write redis://host:6379/0")
     raise ValueError(f"no store is called {scheme + '://' if scheme else 'that'}: write {KNOWN}")
 
 
@@ -66,22 +66,3 @@ def _path(url: str) -> str:
             "a sqlite store needs the file after three slashes: sqlite:///relative.db or sqlite:////absolute.db"
         )
     return path[1:]
-
-
-def _check_redis(url: str, scheme: str) -> None:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise ValueError(
-            f"the port of the {scheme}:// URL is no number from 0 to 65535: write {scheme}://host:6379/0"
-        ) from None
-    if scheme == "unix":
-        if not parts.path:
-            raise ValueError("the unix:// URL names no socket: write unix:///path/to/redis.sock")
-        return
-    if not parts.hostname or port == 0:
-        raise ValueError(f"the {scheme}:// URL names no host or port: write {scheme}://host:6379/0")
-    database = parts.path.strip("/")
-    if database and not database.isdecimal():
-        raise ValueError(f"the database of the {scheme}:// URL is no number: write {scheme}://host:6379/0")

@@ -409,6 +409,28 @@ class TestFloorsAndStrangers:
         assert granted == 98, "the last is the stranger's, not a probe's"
 
 
+class TestALonePermit:
+    """Where nobody is about, a permit whose report nobody waits for is no scout."""
+
+    def test_the_second_of_a_new_ledger_is_no_scout(self) -> None:
+        desk = Desk()
+        scout = desk.draw(50_000, 1)
+        desk.send(50_050, answered(scout, sight(99, 60_000, 50_020)))
+        assert desk.draw(50_900, 1).kind == "scout", "leases of a ledger that was lost may live"
+        desk = Desk()
+        scout = desk.draw(50_000, 1)
+        desk.send(50_050, answered(scout, sight(99, 60_000, 50_020)))
+        assert desk.draw(51_010, 1).kind == "lease"
+        assert desk.draw(51_020, 1).kind == "scout"
+        assert desk.draw(51_030, 1).granted == 0
+
+    def test_of_less_than_half_a_window_it_is(self) -> None:
+        desk = Desk()
+        scout = desk.draw(50_000, 1)
+        desk.send(50_050, answered(scout, sight(50, 60_000, 50_020)))
+        assert desk.draw(51_010, 1).kind == "scout"
+
+
 class TestRefusalsThatTellNoWindow:
     def refused(self, pause: int = 0) -> Report:
         return Report(52_000, ("",), refused=1, pause=pause)

@@ -84,9 +84,10 @@ def test_routes_of_one_identity_share_a_bucket_that_is_named_for_both() -> None:
     learn(desk, "a", "one")
     learn(desk, "b", "one", at=50_200, left=98)
     assert list(desk.record.ledgers) == ["one"]
-    lease = desk.draw(51_500, 1, route="a")
-    assert lease.kind == "scout"
-    assert desk.draw(51_510, 1, route="b").granted == 0
+    assert desk.draw(51_500, 1, route="a").kind == "lease", "nobody was about"
+    assert desk.draw(51_510, 1, route="b").kind == "scout", "somebody is, and nothing has been heard of it"
+    assert desk.draw(51_511, 1, route="a").granted == 0
+    assert sum(desk.record.ledgers["one"].out) == 2
 
 
 def test_routes_and_names_are_bounded() -> None:

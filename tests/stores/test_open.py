@@ -10,6 +10,7 @@ import pytest
 from clever_guard.stores.memory import MemoryStore
 from clever_guard.stores.open import open_store
 from clever_guard.stores.redis import RedisStore
+from clever_guard.stores.redis_urls import parsed
 from clever_guard.stores.sqlite import SqliteStore
 
 
@@ -33,7 +34,16 @@ def test_three_slashes_are_relative_and_four_absolute(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://localhost", "redis://u:p@localhost:6379/3", "rediss://h:6380/0", "unix:///run/redis.sock"]
+    "url",
+    [
+        "redis://localhost",
+        "redis://u:p@localhost:6379/3",
+        "rediss://h:6380/0",
+        "unix:///run/redis.sock",
+        "redis+cluster://h1:1,h2",
+        "rediss+cluster://u:p@h1?ssl_ca_certs=/ca.pem",
+        "redis+sentinel://h1,[::1]:2/fleet/3?sentinel_password=x",
+    ],
 )
 def test_a_redis_is_not_asked_when_it_is_named(url: str) -> None:
     store = open_store(url)
@@ -56,7 +66,13 @@ def test_a_redis_is_not_asked_when_it_is_named(url: str) -> None:
         ("redis://h:0/0", "names no host or port"),
         ("redis://h:1/hunter2", "the database of the redis:// URL is no number"),
         ("unix://", "names no socket: write unix:///path/to/redis.sock"),
-        ("redis+cluster://h:1", "is not understood yet"),
+        ("redis+cluster://", "names no host or port: write redis+cluster://host:6379"),
+        ("redis+cluster://:hunter2@h:1,:2", "names no host or port"),
+        ("redis+cluster://h:port", "names no host or port"),
+        ("redis+cluster://h:1/0", "a cluster has no databases and no services"),
+        ("redis+cluster://h:1?db=3", "has an option 'db': it may have ssl_ca_certs"),
+        ("redis+sentinel://h:1", "names no service: write redis+sentinel://host:26379/service/0"),
+        ("redis+sentinel://h:1/fleet/hunter2", "the database of the redis+sentinel:// URL is no number"),
         (42, "int is no store: give a URL"),
     ],
 )
@@ -67,3 +83,13 @@ def test_anything_else_is_one_sentence_with_what_to_write(what: object, sentence
     assert sentence in said
     assert "hunter2" not in said
     assert "\n" not in said
+
+
+def test_what_the_url_of_a_cluster_or_of_sentinels_says() -> None:
+    told = parsed("rediss+sentinel://me:p%40ss@h1,[::1]:2/fleet/3?sentinel_password=x&ssl_check_hostname=no")
+    assert told.nodes == (("h1", 26379), ("::1", 2))
+    assert (told.username, told.password, told.service, told.database) == ("me", "p@ss", "fleet", 3)
+    assert told.options == {"sentinel_password": "x", "ssl_check_hostname": False}
+    assert "p@ss" not in repr(told) + told.place
+    assert told.place == "redis 'fleet' of h1:26379, ::1:2"
+    assert parsed("redis+cluster://:pw@h1").username is None
