@@ -9,6 +9,7 @@ import argparse
 import subprocess
 import sys
 
+from benchmarks.fleet import SCENARIOS as EVERY
 from benchmarks.pictures import draw
 from benchmarks.summary import summary
 
@@ -18,6 +19,7 @@ QUICK = [
     ["overhead", "--quick"],
     ["fleet", "--quick", "--store", "redis", "--contestants", "clever_guard", "urllib3 Retry"],
 ]
+SCENARIOS = [name for name in EVERY if name != "sparse"]
 BORDERS = ["base", "skew +1.5", "skew -1.5", "reset floored", "reset nearest"]
 FULL = [
     ["wrapper"],
@@ -42,7 +44,8 @@ FULL = [
         "--save-as",
         "large",
     ],
-    ["fleet", "--windows", "5", "--save-as", "scenarios"],
+    ["fleet", "--scenarios", *SCENARIOS, "--windows", "5", "--save-as", "scenarios"],
+    ["fleet", "--scenarios", "sparse", "--save-as", "sparse"],
 ]
 
 

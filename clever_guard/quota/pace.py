@@ -26,10 +26,14 @@ def offer_paced(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
 
 
 def take_paced(ledger: Ledger, now: int, terms: Terms, count: int) -> None:
-    """Paced permits are spent when drawn: nothing comes back and nothing is carried over."""
+    """Paced permits are spent when drawn: nothing comes back and nothing is carried over.
+
+    They are outstanding all the same, for the first headers may be heard while they are on their way.
+    """
     if now >= ledger.hi:
         length, ledger.r_min = own_window(terms)
         ledger.hi = now + length
         ledger.adopted = now
         ledger.drawers = [1, ledger.drawers[0]]
     ledger.r_min -= count
+    ledger.out[0] += count

@@ -93,7 +93,7 @@ def _concerned(record: Record, report: Report) -> list[str]:
 def _settle(ledger: Ledger, now: int, terms: Terms, report: Report, name: str) -> None:
     """Answers that named another bucket did not spend from this one: their permits go back."""
     answered = sum(sight.answers for sight in report.sights if sight.bucket == name)
-    back = report.unsent + max(0, report.answered - answered)
+    back = report.unsent + max(0, report.answered - answered) + (report.blank if ledger.pace else 0)
     settle(ledger, now, terms, report.stamp, answered, report.refused, back)
     if answered or not report.sights:
         refuse(ledger, now, terms, report)

@@ -481,6 +481,7 @@ local function take_paced(ledger, now, terms, count)
     ledger.drawers1, ledger.drawers2 = 1, ledger.drawers1
   end
   ledger.r_min = ledger.r_min - count
+  ledger.out1 = ledger.out1 + count
 end
 
 local function take(ledger, now, terms, count, kind)
@@ -519,7 +520,7 @@ local function settle_bucket(ledger, now, terms, report, name)
   for _, sight in ipairs(report.sights) do
     if sight.bucket == name then answered = answered + sight.answers end
   end
-  local back = report.unsent + max(0, report.answered - answered)
+  local back = report.unsent + max(0, report.answered - answered) + (ledger.pace == 1 and report.blank or 0)
   settle(ledger, now, terms, report.stamp, answered, report.refused, back)
   if answered > 0 or #report.sights == 0 then refuse(ledger, now, terms, report) end
   hear_nothing(ledger, now, terms, report)

@@ -511,6 +511,14 @@ class TestAnApiThatSaysNothing:
         desk.send(51_100, answered(lease, sight(1_100, 90_000, 51_080, limit=1200)))
         assert desk.ledger.pace == 0
 
+    def test_what_is_on_its_way_when_the_first_headers_are_heard_is_outstanding(self) -> None:
+        desk = self.silent()
+        lease, silent = desk.draw(51_060, 5), desk.draw(51_061, 3, previous=51_060)
+        assert (lease.granted, silent.granted) == (5, 3)
+        desk.send(51_090, Report(silent.now, ("",), blank=1))
+        desk.send(51_100, answered(lease, sight(1_194, 90_000, 51_080, limit=1200)))
+        assert sum(desk.ledger.out) == 1 + 4 + 2, "the scout that nobody counted, and what has not been answered"
+
     def test_one_answer_without_headers_among_others_is_counted_as_spent(self, sure: Desk) -> None:
         lease = sure.draw(52_010, 3)
         sure.send(52_100, Report(lease.now, ("",), blank=2))
