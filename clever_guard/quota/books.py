@@ -11,6 +11,7 @@ waking is a callback on the ticket, so threads and loops may share one book.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,10 @@ MAX_COMMANDS = 64
 MAX_BOOKS = 10_000
 AFTER_LOSS = 0.05
 """Seconds until a store that did not answer is asked again."""
+NAP = 0.0002
+"""Seconds between two looks at a lock that another thread holds."""
+LOOKS = 50
+"""Then a thread queues for it all the same, lest it never finds it free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +43,20 @@ class Trip:
 class Books:
     """All lease books of one guard. Thread-safe; a forked child needs Books of its own, for these leases are the parent's."""
 
-    def __init__(self, ttl: float = 1.0, chance: Callable[[], float] | None = None, *, solo: bool = False) -> None:
-        """``ttl``: seconds a lease lives. ``chance``: 0..1, spreads the wake-ups of workers (None: no spread)."""
+    def __init__(
+        self,
+        ttl: float = 1.0,
+        chance: Callable[[], float] | None = None,
+        *,
+        solo: bool = False,
+        nap: Callable[[float], object] = time.sleep,
+    ) -> None:
+        """``ttl``: seconds a lease lives. ``chance``: 0..1, spreads the wake-ups of workers (None: no spread).
+
+        ``nap`` gives the processor away for so many seconds, while another thread holds the lock.
+        """
         self.ttl = ttl
+        self._nap = nap
         self._chance = chance or (lambda: 0.0)
         self._solo = solo
         self.forget()
@@ -59,6 +75,8 @@ class Books:
 
     def in_hand(self, claim: Claim, now: float) -> Permit | None:
         """A permit of a lease that lives, if no woken caller was promised it. Nearly every call is served by this."""
+        if self._lock.locked():
+            self._stand_aside()
         with self._lock:
             book = self._books.get(claim)
             if book is None or (lease := book.lease) is None or now >= lease.expires or book.promised:
@@ -84,6 +102,8 @@ class Books:
 
     def settle(self, permit: Permit, receipt: Receipt, now: float) -> None:
         """What became of a permit. A second settling of the same permit changes nothing."""
+        if self._lock.locked():
+            self._stand_aside()
         with self._lock:
             if permit.settled:
                 return
@@ -163,6 +183,18 @@ class Books:
         with self._lock:
             tickets = [ticket for book in self._books.values() for ticket in book.waiting]
         _call(tickets)
+
+    def _stand_aside(self) -> None:
+        """Let the holder of the lock go on, before asking for it.
+
+        A thread that sleeps in the kernel for a lock is given it before it has the interpreter. Whoever runs then finds the
+        lock taken at its next step and sleeps too, and from there on every call of every thread costs a switch. Looking
+        first keeps them awake: the lock is held for microseconds, so it is found taken only where its holder was put off.
+        """
+        for _ in range(LOOKS):
+            self._nap(NAP)
+            if not self._lock.locked():
+                return
 
     # -- books and trips -----------------------------------------------------------------------------------------------
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from clever_guard.model import UNKNOWN, UNSENT, Claim, Hold, Permit, Reading, Receipt, Ticket
-from clever_guard.quota.books import MAX_BOOKS, Books, Trip
+from clever_guard.quota.books import LOOKS, MAX_BOOKS, NAP, Books, Trip
 from clever_guard.quota.store import Answer, View
 
 CLAIM = Claim(identity="id", route="", limit=100, window=10.0, reserve=0, label="label")
@@ -321,3 +322,34 @@ def test_idle_books_are_forgotten() -> None:
         assert isinstance(trip, Trip)
         books.landed(trip, [Answer(50_000, 0, hold=10)], 100.0, 100.0)
     assert len(books._books) <= MAX_BOOKS
+
+
+class TestTheLock:
+    def test_who_finds_it_taken_stands_aside_until_its_holder_is_done(self) -> None:
+        naps: list[float] = []
+
+        def nap(seconds: float) -> None:
+            naps.append(seconds)
+            if len(naps) == 3:
+                counter.books._lock.release()
+
+        counter = Counter(Books(1.0, nap=nap))
+        assert isinstance(counter.draw(3), Permit)
+        counter.books._lock.acquire()
+        assert counter.books.in_hand(CLAIM, 100.1) is not None
+        assert naps == [NAP] * 3
+
+    def test_it_is_queued_for_after_a_while_though_others_keep_taking_it(self) -> None:
+        naps = 0
+
+        def nap(_: float) -> None:
+            nonlocal naps
+            naps += 1
+            if naps == LOOKS:
+                threading.Timer(0.01, counter.books._lock.release).start()
+
+        counter = Counter(Books(1.0, nap=nap))
+        assert isinstance(counter.draw(3), Permit)
+        counter.books._lock.acquire()
+        assert counter.books.in_hand(CLAIM, 100.1) is not None
+        assert naps == LOOKS
