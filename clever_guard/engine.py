@@ -25,6 +25,7 @@ from clever_guard.parts.keys import fingerprint
 from clever_guard.quota.books import Books, Trip
 from clever_guard.quota.names import shown
 from clever_guard.quota.store import Answer, Command, Store
+from clever_guard.stores.circuit import Strict
 from clever_guard.stores.fallback import Fallback
 
 INTRODUCTIONS = 3
@@ -56,7 +57,7 @@ class Engine:
         self._observers = tuple(observers)
         self._secret = secret
         self._fleet = fleet
-        self._local = on_store_failure == "local" and store.shared
+        self._local = on_store_failure == "local"
         self._shadow = shadow
         self._ttl = ttl
         self._pid = os.getpid()
@@ -70,8 +71,8 @@ class Engine:
             after_fork()
         self._pid = os.getpid()
         self._books = Books(self._ttl, chance)
-        was_dark = isinstance(self._store, Fallback) and self._store.degraded
-        self._store = self._fallback() if self._local else self._bare
+        was_dark = isinstance(self._store, Fallback | Strict) and self._store.degraded
+        self._store = self._watched() if self._bare.shared else self._bare
         self._introductions = INTRODUCTIONS if self._bare.shared else 0
         self._introducing = threading.Lock()
         self.driver = SyncDriver(self._books, self._store, self.tell, on_trip=self._trip_made, shadow=self._shadow)
@@ -115,8 +116,11 @@ class Engine:
 
     # -- the store -----------------------------------------------------------------------------------------------------
 
-    def _fallback(self) -> Fallback:
-        return Fallback(self._bare, fleet=self._fleet, on_change=self._changed, on_loss=self._lost)
+    def _watched(self) -> Fallback | Strict:
+        """The shared store, with what is done when it does not answer."""
+        if self._local:
+            return Fallback(self._bare, fleet=self._fleet, on_change=self._changed, on_loss=self._lost)
+        return Strict(self._bare, on_change=self._changed, on_loss=self._lost)
 
     def _trip_made(self, trip: Trip, answers: list[Answer] | None, seconds: float) -> None:
         """``answers``: None where the store did not answer; the dark ones are our own, and no news of the store."""
@@ -126,9 +130,9 @@ class Engine:
         moves = self._books.moves()
         if not self._observers:
             return
-        if answers is None:
+        if answers is None and self._store is self._bare:
             self._lost(trip.commands, seconds)
-        elif lit:
+        elif answers is not None and lit:
             self.tell(StoreAnswered(self._name, _op(trip.commands), "ok", seconds))
             for book, answer in zip(trip.books, answers, strict=True):
                 self._tell_views(book.claim.label, answer)

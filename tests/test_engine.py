@@ -66,7 +66,7 @@ def test_secrets_are_compared_when_a_store_that_was_down_is_back(caplog: pytest.
     called(guard)
     assert [one for one in told if isinstance(one, SecretMismatch)] == []
     store.down = False
-    guard.engine._store._look_at = 0
+    guard.engine._store._circuit.look_at = 0
     called(guard)
     assert SecretMismatch("clever", True) in told
     assert "this worker's secret is not the fleet's" in caplog.text

@@ -16,12 +16,10 @@ from dataclasses import replace
 
 from clever_guard.errors import StoreUnavailable
 from clever_guard.quota.store import Answer, Command, Store, Terms
+from clever_guard.stores.circuit import Circuit, OnChange, OnLoss, since
 from clever_guard.stores.dark import Drawn, divided, remembered, share, uncounted
 from clever_guard.stores.memory import MemoryStore, monotonic_ms
 
-FIRST_PATIENCE = 500
-"""Milliseconds until the first look whether the store is back; doubled each time."""
-MOST_PATIENCE = 5_000
 REMEMBERED = 4_096
 log = logging.getLogger("clever_guard")
 
@@ -29,8 +27,7 @@ log = logging.getLogger("clever_guard")
 class Fallback:
     """A shared store with something to fall back on.
 
-    ``fleet``: workers to assume until the store has told how many draw. ``on_change(degraded)`` is called once for each change,
-    ``on_loss(commands, seconds)`` for each time the store was asked and did not answer; both under no lock.
+    ``fleet``: workers to assume until the store has told how many draw.
     """
 
     shared = True
@@ -40,8 +37,8 @@ class Fallback:
         primary: Store,
         *,
         fleet: int = 16,
-        on_change: Callable[[bool], None] = lambda degraded: None,
-        on_loss: Callable[[Sequence[Command], float], None] = lambda commands, seconds: None,
+        on_change: OnChange = lambda degraded: None,
+        on_loss: OnLoss = lambda commands, seconds: None,
         clock: Callable[[], int] = monotonic_ms,
     ) -> None:
         self._primary = primary
@@ -56,14 +53,12 @@ class Fallback:
         self._drawn_dark: dict[int, None] = {}
         self._known: dict[str, Drawn] = {}
         """By identity, what the store said last: a window that was spent stays spent when the store goes dark."""
-        self._degraded = False
-        self._patience = FIRST_PATIENCE
-        self._look_at = 0
+        self._circuit = Circuit()
 
     @property
     def degraded(self) -> bool:
         """Whether the store is taken to be down."""
-        return self._degraded
+        return self._circuit.open
 
     def execute(self, commands: Sequence[Command], /) -> Sequence[Answer]:
         """The store's answers, or our own, marked ``dark``. Never raises StoreUnavailable."""
@@ -89,34 +84,23 @@ class Fallback:
     # -- the circuit -------------------------------------------------------------------------------------------------
 
     def _may_ask(self) -> bool:
-        """Everybody while the circuit is closed; one probe at a time while it is open."""
-        if not self._degraded:
-            return True
         with self._lock:
-            now = self._clock()
-            if now < self._look_at:
-                return False
-            self._patience = min(MOST_PATIENCE, 2 * self._patience)
-            self._look_at = now + self._patience
-            return True
+            return self._circuit.admits(self._clock())
 
     def _went_dark(self, error: StoreUnavailable) -> None:
         with self._lock:
-            changed, self._degraded = not self._degraded, True
+            changed = self._circuit.failed(self._clock())
             if changed:
                 fleet, now = self._seen(), self._store_time()
                 self._dark.restore({name: remembered(drawn, fleet, now) for name, drawn in self._known.items()})
-                self._patience = FIRST_PATIENCE
-                self._look_at = self._clock() + FIRST_PATIENCE
             never = self._offset is None
         if changed:
-            since = "it has not answered since this process began" if never else "it answered before"
-            log.warning("%s (%s); working on with this worker's share of the budget", error, since)
+            log.warning("%s (%s); working on with this worker's share of the budget", error, since(never))
             self._on_change(True)
 
     def _answered(self, answers: Sequence[Answer], commands: Sequence[Command]) -> None:
         with self._lock:
-            changed, self._degraded = self._degraded, False
+            changed = self._circuit.answered()
             for answer, command in zip(answers, commands, strict=True):
                 self._offset = answer.now - self._clock()
                 self._note(command, answer)

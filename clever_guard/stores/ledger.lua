@@ -2,7 +2,7 @@
 -- function, where every rule is explained. The tests send the same commands to both and compare every answer.
 --
 -- KEYS[1]  one hash: "r:<route>" -> bucket names, "b:<bucket>" -> the integers of FIELDS
--- ARGV     clock ("" = TIME of this server), then one command, flat (stores/wire.py, `arguments`)
+-- ARGV     the call's number, clock ("" = TIME of this server), then one command, flat (stores/wire.py, `arguments`)
 --
 -- Numbers are doubles here: whole below 2^53, printed with %.0f (".." prints 1e14 as 1e+14), read only where they are
 -- up to 15 digits (tonumber takes 0x10, inf and nan), divided with math.floor.
@@ -600,7 +600,7 @@ end
 
 -- arguments and reply --------------------------------------------------------------------------------------------------
 
-local cursor = 1
+local cursor = 2
 local function word()
   cursor = cursor + 1
   return ARGV[cursor]
@@ -631,14 +631,15 @@ local function read_command()
 end
 
 local function clock()
-  if ARGV[1] ~= '' then return tonumber(ARGV[1]) end
+  if ARGV[2] ~= '' then return tonumber(ARGV[2]) end
   local time = redis.call('TIME')
   return time[1] * 1000 + div(time[2], 1000)
 end
 
 local function reply(now, names, ledgers, granted)
   local words = {
-    text(now), text(granted.count), granted.kind, table.concat(names, ','), text(granted.hold), text(granted.at_least),
+    ARGV[1], text(now), text(granted.count), granted.kind, table.concat(names, ','), text(granted.hold),
+    text(granted.at_least),
   }
   for _, name in ipairs(names) do
     local ledger = ledgers[name]

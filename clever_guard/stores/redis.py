@@ -6,24 +6,30 @@ the same to the guard in every case, StoreUnavailable with a reason; only what i
     NOSCRIPT           the script is sent along, for a call refused so did nothing
     READONLY           connections are dropped: the name may lead to another server by now
     MOVED, ASK         the cluster client follows; nothing was done
-    a late answer      its connection is closed, never pooled (redis-py does that at a timeout)
-    anything else      LOADING, BUSY, OOM, CLUSTERDOWN, NOAUTH, NOPERM, ...: said in words, and nothing is sent again
+    a late answer      its connection is closed, never pooled
+    anything else      LOADING, BUSY, OOM, CLUSTERDOWN, NOAUTH, NOPERM, no RESP at all, ...: said in words, and nothing is sent again
+
+An answer belongs to its question: each call carries a number of its own, which the script says back. Clients close a connection
+that timed out, but one that is interrupted between question and answer goes back to its pool, and redis-py 8 (RESP3) does not
+look whether something is still to be read on it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import logging
 import os
+import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
 from clever_guard.errors import StoreUnavailable
 from clever_guard.quota.store import Answer, Command
-from clever_guard.stores.redis_clients import client_maker, family_of, place_of
+from clever_guard.stores.redis_clients import client_maker, drop_connections, family_of, place_of
 from clever_guard.stores.wire import answer_of, arguments, text_of
 
 PREFIX = "cg:1:"
@@ -34,7 +40,9 @@ SCRIPT = (files("clever_guard.stores") / "ledger.lua").read_text("utf-8")
 SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 log = logging.getLogger("clever_guard")
 Call = tuple[str, list[str]]
-"""Key and arguments."""
+"""Key and arguments; the first is the call's own number."""
+_REFUSAL = re.compile(r"(?:^|: -)[A-Z]{3,} ")
+"""A server's word for why it does not serve; from within a script, in Redis 6, behind where it happened."""
 
 
 class RedisStore:
@@ -53,6 +61,7 @@ class RedisStore:
         self._making = threading.Lock()
         self._clock = clock
         self._script_failed = False
+        self._numbers = itertools.count(1)
         self._pid = os.getpid()
         self._family = family_of(client)
         self.place = "" if client is None else place_of(client)
@@ -70,29 +79,17 @@ class RedisStore:
     def execute(self, commands: Sequence[Command], /) -> Sequence[Answer]:
         """Apply ``commands`` in one round trip (a cluster: one for each). Raises StoreUnavailable."""
         calls = [(key_of(command.identity), self._arguments(command)) for command in commands]
-        try:
-            client = self._connected()
-            replies = self._send(client, calls)
-            for n, reply in enumerate(replies):
-                if isinstance(reply, self._family.no_script):
-                    key, arguments = calls[n]
-                    replies[n] = client.eval(SCRIPT, 1, key, *arguments)
-        except self._family.failures as error:
-            raise self._unavailable(error) from None
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise self._unavailable(reply) from None
-        return [answer_of(reply) for reply in replies]
+        with self._spoken_to() as client:
+            return [
+                self._answer(client, call, reply) for call, reply in zip(calls, self._send(client, calls), strict=True)
+            ]
 
     def fingerprint(self, mine: str, /) -> str | None:
         """Leave the fleet's secret fingerprint if none is there; return the one that is. Raises StoreUnavailable."""
         key = PREFIX + "{fleet}:fingerprint"
-        try:
-            client = self._connected()
+        with self._spoken_to() as client:
             client.set(key, mine, nx=True, ex=FINGERPRINT_LIFE)
             return text_of(client.get(key) or mine)
-        except self._family.failures as error:
-            raise self._unavailable(error) from None
 
     def close(self) -> None:
         """Close the client if it is our own. Idempotent; a later command connects anew."""
@@ -102,6 +99,21 @@ class RedisStore:
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
         self._making = threading.Lock()
+
+    @contextlib.contextmanager
+    def _spoken_to(self) -> Iterator[Any]:
+        """The client. Whatever it raises is StoreUnavailable, and a connection that was interrupted is not used again."""
+        try:
+            yield self._connected()
+        except self._family.failures as error:
+            raise self._unavailable(error) from None
+        except Exception as error:  # what speaks no RESP, or another's answers, brings out of a client what it may
+            drop_connections(self._client, idle_only=True)
+            said = f"what it says is no answer ({type(error).__name__})"
+            raise StoreUnavailable(f"{self.place} does not serve: {said}") from None
+        except BaseException:
+            drop_connections(self._client, idle_only=True)
+            raise
 
     def _connected(self) -> Any:
         """The client, made when it is first needed: a cluster's asks a node for its slots at once.
@@ -134,23 +146,28 @@ class RedisStore:
         except self._family.no_script as error:
             return error
 
+    def _answer(self, client: Any, call: Call, reply: Any) -> Answer:
+        """What a reply says. A server that has no script yet is given it: it did nothing."""
+        key, words = call
+        if isinstance(reply, self._family.no_script):
+            reply = client.eval(SCRIPT, 1, key, *words)
+        if isinstance(reply, Exception):
+            raise reply
+        return answer_of(reply, words[0])
+
     def _arguments(self, command: Command) -> list[str]:
-        return [str(self._clock()) if self._clock is not None else "", *arguments(command)]
+        clock = "" if self._clock is None else str(self._clock())
+        return [str(next(self._numbers)), clock, *arguments(command)]
 
     def _unavailable(self, error: Exception) -> StoreUnavailable:
-        if isinstance(error, self._family.read_only):
-            self._drop_connections()
-        elif isinstance(error, self._family.response) and "script" in str(error).lower():
+        said = str(error)
+        if isinstance(error, self._family.read_only) or ": -READONLY " in said:
+            drop_connections(self._client)
+        elif type(error) is self._family.response and "user_script" in said and not _REFUSAL.search(said):
             if not self._script_failed:
                 log.error("the ledger script failed in %s: %s", self.place, error)
             self._script_failed = True
         return StoreUnavailable(f"{self.place} does not serve: {self._reason(error)}")
-
-    def _drop_connections(self) -> None:
-        pool = getattr(self._client, "connection_pool", None)
-        if pool is not None:
-            with contextlib.suppress(*self._family.failures):
-                pool.disconnect()
 
     def _reason(self, error: Exception) -> str:
         """What went wrong, without the addresses and credentials that messages of a client may hold."""

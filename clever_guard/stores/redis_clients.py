@@ -7,7 +7,9 @@ redirection by a cluster is no repetition: the node that redirects has done noth
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -86,6 +88,22 @@ def place_of(client: Any) -> str:
     if "path" in known:
         return f"redis at {known['path']}"
     return f"redis at {known.get('host', 'localhost')}:{known.get('port', 6379)}"
+
+
+def drop_connections(client: Any, *, idle_only: bool = False) -> None:
+    """Close what ``client`` has open; the next command connects anew. ``idle_only``: not those other threads wait on."""
+    nodes = client.get_nodes() if hasattr(client, "nodes_manager") else ()
+    clients = [node.redis_connection for node in nodes if node.redis_connection is not None] or [client]
+    for one in clients:
+        for holder in (getattr(one, "connection", None), getattr(one, "connection_pool", None)):
+            if holder is not None:
+                with contextlib.suppress(OSError, *family_of(client).failures):
+                    holder.disconnect(*_which(holder, idle_only))
+
+
+def _which(holder: Any, idle_only: bool) -> tuple[bool, ...]:
+    """A pool's argument; one that blocks its callers may take none, and a connection takes others."""
+    return (False,) if idle_only and "inuse_connections" in inspect.signature(holder.disconnect).parameters else ()
 
 
 BASES = ("RedisError", "RedisClusterException", "ValkeyError", "ValkeyClusterException")

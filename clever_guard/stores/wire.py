@@ -44,13 +44,15 @@ def _sight(sight: Sight) -> list[str]:
     return [sight.bucket, *map(str, numbers)]
 
 
-def answer_of(reply: Sequence[bytes | str]) -> Answer:
-    """The script's reply as an Answer."""
-    now, granted, kind, names, hold, at_least, *rest = map(text_of, reply)
+def answer_of(reply: Sequence[bytes | str], number: str) -> Answer:
+    """The script's reply to the call of this number as an Answer. Raises ValueError or TypeError for what is none."""
+    said, now, granted, kind, names, hold, at_least, *rest = map(text_of, reply)
+    if said != number:
+        raise ValueError("the answer to another question")
     views = tuple(View(rest[n], *map(int, rest[n + 1 : n + 8])) for n in range(0, len(rest), 8))
     return Answer(int(now), int(granted), kind, tuple(names.split(",")), int(hold), int(at_least), views)
 
 
 def text_of(word: bytes | str) -> str:
     """Clients may decode what they receive, or not."""
-    return word.decode() if isinstance(word, bytes) else word
+    return word.decode("utf-8", "replace") if isinstance(word, bytes) else word

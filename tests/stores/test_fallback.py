@@ -10,8 +10,9 @@ import pytest
 
 from clever_guard.errors import StoreUnavailable
 from clever_guard.quota.store import Answer, Command, Draw, Report, Sight, Terms
+from clever_guard.stores.circuit import FIRST_PATIENCE, MOST_PATIENCE
 from clever_guard.stores.dark import share
-from clever_guard.stores.fallback import FIRST_PATIENCE, MOST_PATIENCE, Fallback
+from clever_guard.stores.fallback import Fallback
 from clever_guard.stores.memory import MemoryStore
 
 TERMS = Terms(160, 10_000, 1_000)
