@@ -41,8 +41,8 @@ SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 log = logging.getLogger("clever_guard")
 Call = tuple[str, list[str]]
 """Key and arguments; the first is the call's own number."""
-_REFUSAL = re.compile(r"(?:^|: -)[A-Z]{3,} ")
-"""A server's word for why it does not serve; from within a script, in Redis 6, behind where it happened."""
+_SCRIPT_FAILED = re.compile(r"user_script:\d+: (?![-@])")
+"""Where in the script something went wrong, unless it was a command that the server refused."""
 
 
 class RedisStore:
@@ -163,7 +163,7 @@ class RedisStore:
         said = str(error)
         if isinstance(error, self._family.read_only) or ": -READONLY " in said:
             drop_connections(self._client)
-        elif type(error) is self._family.response and "user_script" in said and not _REFUSAL.search(said):
+        elif isinstance(error, self._family.response) and _SCRIPT_FAILED.search(said):
             if not self._script_failed:
                 log.error("the ledger script failed in %s: %s", self.place, error)
             self._script_failed = True
