@@ -48,6 +48,23 @@ FIELDS = [
     "refused",
 ]
 """Order of the integers; ``stores/ledger.lua`` has the same."""
+AHEAD = 400 * 86_400_000
+"""No window and no pause ends so many milliseconds after the last command."""
+BEHIND = 60_000
+"""What has happened is not later than the last command, but for two buckets of one record whose times differ by a TTL at most."""
+CEILINGS = {
+    "slot": AHEAD,
+    "drawers": 1_000_000,
+    "flight": 60_000,
+    "margin": 10_000,
+    "strikes": 20,
+    "appointed": 1,
+    "fixed": 1,
+    "pace": 1,
+}
+"""The most that each of these is ever set to; the least is 0. The Lua has the same."""
+HAPPENED = ("adopted", "seen", "scout", "struck", "changed")
+COMING = ("since", "lo", "hi", "awaited", "pause")
 _LINE = re.compile(r"-?[0-9]{1,15}(?: -?[0-9]{1,15}){" + str(len(FIELDS) - 1) + "}")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{0,32}")
 
@@ -68,10 +85,23 @@ def ledger_of(line: str) -> Ledger | None:
     values: dict[str, list[int]] = {}
     for name, number in zip(FIELDS, line.split(" "), strict=True):
         values.setdefault(name, []).append(int(number))
-    if values["limit"][0] < 1 or values["slot"][0] < 1 or min(values["out"]) < 0:
+    if not _is_possible(values):
         return None
     lists = ("out", "drawers")
     return Ledger(**{name: value if name in lists else value[0] for name, value in values.items()})  # type: ignore[arg-type]
+
+
+def _is_possible(values: dict[str, list[int]]) -> bool:
+    """Whether some ledger may hold these numbers. One that may not would hold a fleet up for years, or divide by zero."""
+    last = values["last"][0]
+    return (
+        values["limit"][0] >= 1
+        and values["slot"][0] >= 1
+        and min(values["out"]) >= 0
+        and all(0 <= number <= most for name, most in CEILINGS.items() for number in values[name])
+        and all(values[name][0] <= last + BEHIND for name in HAPPENED)
+        and all(values[name][0] <= last + AHEAD for name in COMING)
+    )
 
 
 def body_of(record: Record) -> str:

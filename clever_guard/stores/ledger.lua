@@ -16,12 +16,33 @@ local FIELDS = {
   'changed', 'margin', 'pause', 'struck', 'strikes', 'pace', 'spent', 'stranger', 'early', 'answered',
   'refused',
 }
+local AHEAD, BEHIND = 400 * 86400000, 60000
+local CEILINGS = {
+  slot = AHEAD, drawers1 = 1000000, drawers2 = 1000000, flight = 60000, margin = 10000, strikes = 20, appointed = 1,
+  fixed = 1, pace = 1,
+}
+local HAPPENED = { 'adopted', 'seen', 'scout', 'struck', 'changed' }
+local COMING = { 'since', 'lo', 'hi', 'awaited', 'pause' }
 local floor, max, min = math.floor, math.max, math.min
 
 local function text(number) return string.format('%.0f', number) end
 local function div(a, b) return floor(a / b) end
 
 -- records --------------------------------------------------------------------------------------------------------------
+
+local function is_possible(ledger)
+  if ledger.limit < 1 or ledger.slot < 1 or min(ledger.out1, ledger.out2, ledger.out3) < 0 then return false end
+  for field, most in pairs(CEILINGS) do
+    if ledger[field] < 0 or ledger[field] > most then return false end
+  end
+  for _, field in ipairs(HAPPENED) do
+    if ledger[field] > ledger.last + BEHIND then return false end
+  end
+  for _, field in ipairs(COMING) do
+    if ledger[field] > ledger.last + AHEAD then return false end
+  end
+  return true
+end
 
 local function ledger_of(line)
   local ledger, n = {}, 0
@@ -31,8 +52,7 @@ local function ledger_of(line)
     if #word == 16 and string.sub(word, 1, 1) ~= '-' then return nil end
     ledger[FIELDS[n]] = tonumber(word)
   end
-  if n ~= #FIELDS or ledger.limit < 1 or ledger.slot < 1 then return nil end
-  if min(ledger.out1, ledger.out2, ledger.out3) < 0 then return nil end
+  if n ~= #FIELDS or not is_possible(ledger) then return nil end
   return ledger
 end
 
