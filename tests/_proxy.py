@@ -57,7 +57,7 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connects += 1
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, asyncio.CancelledError):
             upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
             self._writers |= {writer, upstream_writer}
             answers = asyncio.ensure_future(self._answers(upstream_reader, writer))

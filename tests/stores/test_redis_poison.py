@@ -44,7 +44,27 @@ numbers = st.one_of(
     st.integers(NOW + AHEAD - 5_000, NOW + AHEAD + 5_000),
 ).map(str)
 texts = st.sampled_from(
-    ["nan", "inf", "-inf", "1e5", "0x10", "+1", "-", "--1", "1.5", "١٢", "１", "", "1 2", "9" * 5000, "\x00", "-0", "007", "a", "\n1"]
+    [
+        "nan",
+        "inf",
+        "-inf",
+        "1e5",
+        "0x10",
+        "+1",
+        "-",
+        "--1",
+        "1.5",
+        "١٢",
+        "１",
+        "",
+        "1 2",
+        "9" * 5000,
+        "\x00",
+        "-0",
+        "007",
+        "a",
+        "\n1",
+    ]
 )
 poison = st.dictionaries(st.sampled_from(POSITIONS), st.one_of(numbers, numbers, texts), min_size=1, max_size=4)
 
