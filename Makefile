@@ -4,11 +4,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test unit lint types bench bench-full simulate redis clean
+.PHONY: help demo test unit test-redis-clients lint types bench bench-full simulate redis clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -38,6 +38,9 @@ test: lint types unit  ## lint, types and all tests
 unit: $(VENV)/.dev redis
 	@$(BIN)/python -m pytest
 
+test-redis-clients: $(VENV)/.dev redis  ## the stores' tests with redis-py 5 to 8, valkey-py and a Valkey server (minutes)
+	@$(BIN)/python tests/redis_clients.py
+
 redis: $(VENV)/.dev
 	@$(BIN)/python tests/_redis.py
 
@@ -64,4 +67,4 @@ simulate: $(VENV)/.dev  ## 310 schedules of the simulated fleet
 	@$(BIN)/python -m clever_guard.testing.simulate --seeds 310
 
 clean:  ## remove what was made here
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) .venv-clients .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

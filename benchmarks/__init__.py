@@ -6,6 +6,7 @@
     python -m benchmarks.pieces      where they go, step by step
     python -m benchmarks.overhead    CPU and time of a request over one connection, as ratio to bare urllib3
     python -m benchmarks.acquire     permits a second, store trips a permit
+    python -m benchmarks.dark        a call while the store is gone, beside a bare one
     python -m benchmarks.fleet       real processes, judged by the server's own log
     python -m benchmarks.growth      more tokens, more workers
     python -m benchmarks.summary     one table of all of them: the best of the others, ours, must and aim

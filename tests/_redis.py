@@ -3,7 +3,7 @@
     1  CLEVER_GUARD_TEST_REDIS_BIN
     2  redis-server or valkey-server on PATH
     3  what an earlier run fetched into .cache/redis
-    4  Debian's redis-tools, downloaded with apt into .cache/redis and unpacked there
+    4  Debian's redis-tools, downloaded with apt into .cache/redis and unpacked there (``fetched``)
 
 ``python tests/_redis.py`` does this ahead of the tests and prints the server's version.
 """
@@ -21,8 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 
-CACHE = Path(__file__).resolve().parent.parent / ".cache" / "redis"
-PACKAGES = ("redis-tools", "libjemalloc2", "liblzf1", "liblua5.1-0", "lua-bitop", "lua-cjson")
+CACHE = Path(__file__).resolve().parent.parent / ".cache"
+LIBRARIES = ("libjemalloc2", "liblzf1", "liblua5.1-0", "lua-bitop", "lua-cjson")
 
 
 class RedisMissing(RuntimeError):
@@ -38,29 +38,49 @@ def find_server() -> tuple[str, dict[str, str]]:
         found = shutil.which(name)
         if found:
             return found, {}
-    server = CACHE / "root/usr/bin/redis-server"
+    return fetched("redis")
+
+
+def fetched(kind: str) -> tuple[str, dict[str, str]]:
+    """Debian's ``redis`` or ``valkey``, unpacked under the cache: path of the server and the environment it needs."""
+    folder = CACHE / kind
+    server = folder / f"root/usr/bin/{kind}-server"
     if not server.exists():
-        _fetch()
-    libraries = ":".join(str(path) for path in (CACHE / "root/usr/lib").glob("*-linux-gnu"))
+        _fetch(folder, kind)
+    libraries = ":".join(str(path) for path in (folder / "root/usr/lib").glob("*-linux-gnu"))
     return str(server), {"LD_LIBRARY_PATH": libraries}
 
 
-def _fetch() -> None:
-    """Debian keeps the server in redis-tools under another name; it acts on the name it is called by."""
+def _fetch(folder: Path, kind: str) -> None:
+    """Debian keeps the server in its tools' package under another name; it acts on the name it is called by."""
     for tool in ("apt-get", "dpkg"):
         if shutil.which(tool) is None:
             raise RedisMissing(f"no redis-server on PATH and no {tool} to fetch one: install redis-server")
-    print("fetching a Redis server for the tests ...", file=sys.stderr, flush=True)
-    shutil.rmtree(CACHE, ignore_errors=True)
-    for folder in ("lists/partial", "cache/archives/partial", "debs", "root"):
-        (CACHE / folder).mkdir(parents=True)
-    apt = ["apt-get", "-qq", "-o", f"Dir::State::Lists={CACHE}/lists", "-o", f"Dir::Cache={CACHE}/cache"]
+    print(f"fetching a {kind.capitalize()} server for the tests ...", file=sys.stderr, flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in ("lists/partial", "cache/archives/partial", "debs", "root"):
+        (folder / name).mkdir(parents=True)
+    apt = ["apt-get", "-qq", "-o", f"Dir::State::Lists={folder}/lists", "-o", f"Dir::Cache={folder}/cache"]
     apt += ["-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User="]
+    if kind == "valkey":
+        apt += _with_backports(folder)
     _run([*apt, "update"])
-    _run([*apt, "download", *PACKAGES], cwd=CACHE / "debs")
-    for package in sorted((CACHE / "debs").glob("*.deb")):
-        _run(["dpkg", "-x", str(package), str(CACHE / "root")])
-    (CACHE / "root/usr/bin/redis-server").symlink_to("redis-check-rdb")
+    _run([*apt, "download", f"{kind}-tools", *LIBRARIES], cwd=folder / "debs")
+    for package in sorted((folder / "debs").glob("*.deb")):
+        _run(["dpkg", "-x", str(package), str(folder / "root")])
+    (folder / f"root/usr/bin/{kind}-server").symlink_to(f"{kind}-check-rdb")
+
+
+def _with_backports(folder: Path) -> list[str]:
+    """This machine's own sources and their backports: Debian 12 has Valkey only there."""
+    listed = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages", "Component: main"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    sources = {tuple(line.split()) for line in listed.stdout.splitlines() if "debian.org/debian/" in line}
+    lines = [f"deb {place} {suite}{more} main\n" for place, suite in sources for more in ("", "-backports")]
+    (folder / "sources.list").write_text("".join(line for line in lines if "-updates" not in line))
+    return ["-o", f"Dir::Etc::SourceList={folder}/sources.list", "-o", "Dir::Etc::SourceParts=/dev/null"]
 
 
 def _run(command: list[str], cwd: Path | None = None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from clever_guard.errors import GuardError, StoreUnavailable
 from clever_guard.model import Claim, Hold, Permit, Ticket
-from clever_guard.quota.books import Books, Trip
+from clever_guard.quota.books import AFTER_LOSS, Books, Trip
 from clever_guard.quota.store import Answer, Store
 
 OnTrip = Callable[[Trip, list[Answer] | None, float], None]
@@ -66,10 +66,15 @@ class Trips:
         asked = self._clock()
         try:
             answers = list(self._store.execute(trip.commands))
-        except BaseException as error:
+        except StoreUnavailable as error:
+            patience = (
+                AFTER_LOSS if error.retry_in is None else 0.0
+            )  # who knows when to look again asks nobody meanwhile
+            self._books.lost(trip, self._clock(), patience)
+            self._told(trip, None, asked)
+            raise
+        except BaseException:
             self._books.lost(trip, self._clock())
-            if isinstance(error, StoreUnavailable):
-                self._told(trip, None, asked)
             raise
         self._books.landed(trip, answers, asked, self._clock())
         self._told(trip, answers, asked)

@@ -148,13 +148,16 @@ class Books:
                     self._listen(book)
         _call(wake)
 
-    def lost(self, trip: Trip, now: float) -> None:
-        """The store did not answer, so nobody knows what it did: counts are dropped, readings may be sent again."""
+    def lost(self, trip: Trip, now: float, patience: float = AFTER_LOSS) -> None:
+        """The store did not answer, so nobody knows what it did: counts are dropped, readings may be sent again.
+
+        It is asked again after ``patience`` seconds, or whenever its own circuit lets one through.
+        """
         with self._lock:
             for book, command, told in zip(trip.books, trip.commands, trip.told, strict=True):
                 if command.draw is not None:
                     book.drawing = False
-                    book.ask_at = now + AFTER_LOSS
+                    book.ask_at = now + patience
                 for lease, report in told:
                     lease.hear_again(report)
                     if lease.has_news:

@@ -23,7 +23,7 @@ from clever_guard.testing.emulator.serving import Served
 from tests._proxy import Proxy
 from tests._redis import RedisServer
 from tests._redis_fleet import until
-from tests.stores.watched import Watched, left_of, lines
+from tests.stores.watched import Watched, left_of, lines, store_at
 from tests.test_docs import acl_words
 
 USER = "clever_guard:PASSWORD@"
@@ -215,7 +215,7 @@ def api(shared_api: Served) -> Served:
 @contextlib.contextmanager
 def workers(place: Place, api: Served, who: str = USER) -> Iterator[tuple[Watched, Watched]]:
     url = f"redis://{who}127.0.0.1:{place.proxy.port}/0"
-    pair = Watched(url, api), Watched(url, api, mode="raise")
+    pair = Watched(store_at(url), api), Watched(store_at(url), api, mode="raise")
     try:
         yield pair
     finally:

@@ -22,7 +22,7 @@ from clever_guard.stores.codec import AHEAD, FIELDS, ledger_of, line_of
 from clever_guard.stores.redis import PREFIX, RedisStore, key_of
 from clever_guard.testing import Emulator
 from clever_guard.testing.emulator.serving import Served
-from tests.stores.watched import Watched, lines
+from tests.stores.watched import Watched, lines, store_at
 
 NOW = 1_700_000_000_000
 TERMS = Terms(100, 10_000, 1_000)
@@ -134,7 +134,7 @@ def api() -> Iterator[Served]:
 
 @pytest.fixture
 def worker(redis_url: str, api: Served) -> Iterator[Watched]:
-    worker = Watched(redis_url, api, max_wait=0.3)
+    worker = Watched(store_at(redis_url), api, max_wait=0.3)
     assert worker.get() == "served"
     yield worker
     worker.close()
@@ -189,7 +189,7 @@ def test_a_poisoned_fingerprint_is_another_secret_and_no_more(
     value: bytes, client: redis.Redis, api: Served, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     client.set(PREFIX + "{fleet}:fingerprint", value)
-    worker = Watched(redis_url, api)
+    worker = Watched(store_at(redis_url), api)
     assert [worker.get() for _ in range(3)] == ["served"] * 3
     assert worker.changes == []
     assert len(lines(caplog.records)) == (value != b"")
@@ -200,7 +200,7 @@ def test_a_fingerprint_of_another_type_is_said_once(
     client: redis.Redis, api: Served, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     client.rpush(PREFIX + "{fleet}:fingerprint", "a")
-    worker = Watched(redis_url, api)
+    worker = Watched(store_at(redis_url), api)
     for _ in range(6):
         worker.fresh_lease()
         assert worker.get() == "served"

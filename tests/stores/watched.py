@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from typing import Any
 
 import urllib3
+import valkey
 from prometheus_client import CollectorRegistry
+from valkey.backoff import NoBackoff
+from valkey.retry import Retry
 
-from clever_guard import Guard, Quota, QuotaTimeout, Retry, StoreUnavailable
+import clever_guard
+from clever_guard import Guard, Quota, QuotaTimeout, StoreUnavailable
 from clever_guard.events import LedgerSeen, StoreAnswered, StoreChanged
 from clever_guard.observe.prometheus import PrometheusObserver
+from clever_guard.stores.redis import DEADLINE
 from clever_guard.testing.emulator.serving import Served
 
 TOKEN = "TEST_TOKEN"
 MARGIN = 5.0
 """A call waits for a store a quarter of a second to connect and as long for each answer; the rest is for a busy machine."""
 PATIENCE = 30.0
+
+
+def store_at(url: str) -> Any:
+    """The URL, or where ``CLEVER_GUARD_TEST_CLIENT`` says so a client of valkey-py for it, as patient as our own are."""
+    if os.environ.get("CLEVER_GUARD_TEST_CLIENT") != "valkey":
+        return url
+    patience: Any = {"socket_timeout": DEADLINE, "socket_connect_timeout": DEADLINE, "retry": Retry(NoBackoff(), 0)}
+    return valkey.Valkey.from_url(url, **patience)
 
 
 class Watched:
@@ -33,7 +47,7 @@ class Watched:
         self.told: list[Any] = []
         self.registry = CollectorRegistry()
         self.guard = Guard(
-            Retry(),
+            clever_guard.Retry(),
             Quota(limit=limit, window=3600),
             store=store,
             observers=[PrometheusObserver(self.registry), self.told.append],
