@@ -31,6 +31,11 @@ class Proxy:
         """End every connection in the middle of whatever it is doing."""
         self._run(self._cut())
 
+    def lead_to(self, port: int) -> None:
+        """Another server has the name now; connections to the old one end."""
+        self._upstream = port
+        self.cut()
+
     def stop(self) -> None:
         self._run(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -98,8 +98,13 @@ class RedisCluster:
         for key in keys:
             self.clients[here].execute_command("MIGRATE", "127.0.0.1", self.nodes[to].port, key, 0, 5000)
         if finish:
-            for client in self.clients:
-                client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[to])
+            self.move_on(slot, to)
+
+    def move_on(self, slot: int, to: int) -> None:
+        """Finish a move: all are told who has the slot, the new owner first."""
+        me = self.clients[to].execute_command("CLUSTER MYID").decode()
+        for client in (self.clients[to], *self.clients):
+            client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", me)
 
     def stop(self) -> None:
         for client in self.clients:

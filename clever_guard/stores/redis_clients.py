@@ -39,7 +39,7 @@ def client_maker(url: str, deadline: float) -> tuple[Callable[[], Any], str]:
 def _cluster(address: Address, patience: dict[str, Any]) -> Any:
     """It asks a node for the slots at once, so it is made when it is needed."""
     node: Any = ClusterNode
-    return RedisCluster(
+    client: Any = RedisCluster(
         startup_nodes=[node(host, port) for host, port in address.nodes],
         username=address.username,
         password=address.password,
@@ -47,6 +47,8 @@ def _cluster(address: Address, patience: dict[str, Any]) -> Any:
         **_encryption(address),
         **patience,
     )
+    client.cluster_error_retry_attempts = 0  # redis-py 5 sends what timed out three times more, whatever ``retry`` says
+    return client
 
 
 def _sentinel(address: Address, patience: dict[str, Any]) -> Any:

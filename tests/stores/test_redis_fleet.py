@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -104,6 +105,34 @@ def test_a_slot_that_moved_is_followed_and_nothing_is_counted_twice(empty: Redis
     assert line.split()[8:11] == [b"1", b"0", b"0"], "one permit is out"
     empty.move(slot, 0, keys=(key_of(identity),))
     store.close()
+
+
+@pytest.mark.parametrize("seconds", [0.35, 1.0])
+def test_a_frozen_node_is_asked_once(empty: RedisCluster, seconds: float) -> None:
+    """A report that is sent twice frees permits that are in use, so no patience of the cluster's client may repeat one.
+
+    The node is frozen for longer than the store waits; the shorter time is over while a patient client would still try.
+    """
+    store = open_store(empty.url)
+    (identity,) = identities_on(empty, 0)
+    store.execute(draws(identity))
+    store.execute(draws(identity))
+
+    def scripts_run() -> int:
+        return int(empty.clients[0].info("commandstats")["cmdstat_evalsha"]["calls"])
+
+    before = scripts_run()
+    empty.nodes[0].pause()
+    timer = threading.Timer(seconds, empty.nodes[0].resume)
+    timer.start()
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="no answer in time"):
+        store.execute(draws(identity))
+    timer.join()
+    assert time.monotonic() - begun < 5, "a few quarters of a second, and a slow machine"
+    until(lambda: scripts_run() > before, "the node reads what it was sent")
+    store.close()
+    assert scripts_run() == before + 1
 
 
 def test_no_node_is_spoken_to_before_the_first_command() -> None:
