@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import random
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -101,3 +103,82 @@ def test_after_readonly_the_name_is_looked_up_anew(server: Server, store: RedisS
         with pytest.raises(StoreUnavailable):
             store.execute([DRAW])
     assert server.connections == 4, "a busy server keeps its connection"
+
+
+IN_A_SCRIPT = {
+    "redis 6": "ERR Error running script (call to f_0a1b): @user_script:75: @user_script: 75: -{} ",
+    "redis 7": "{} script: 0a1b, on @user_script:75.",
+}
+
+
+@pytest.mark.parametrize("version", IN_A_SCRIPT)
+def test_a_command_refused_within_the_script_is_no_failure_of_the_script(
+    server: Server, store: RedisStore, version: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = []
+    for said in ("OOM command not allowed.", "READONLY You can't write.", "MISCONF Redis is configured to save."):
+        before, server.error = server.connections, IN_A_SCRIPT[version].format(said)
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable):
+                store.execute([DRAW])
+        opened.append(server.connections - before)
+    assert opened == [1, 1, 1], "each READONLY is followed by a new connection, and nothing else is"
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "ERR user_script:12: attempt to index a nil value script: 0a1b, on @user_script:12.",
+        "ERR Error running script (call to f_0a1b): @user_script:12: user_script:12: attempt to index a nil value",
+    ],
+)
+def test_a_script_that_fails_is_an_error_of_ours_and_said_once(
+    server: Server, store: RedisStore, error: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.error = error
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable, match="attempt to index"):
+            store.execute([DRAW])
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "the ledger script failed in redis at 127.0.0.1" in record.getMessage()
+
+
+# --- a server that speaks something else ---------------------------------------------------------------------------------
+
+PIECES = [
+    b"*", b"$", b":", b"+", b"-", b"_", b"#", b",", b"(", b"!", b"=", b"%", b"~", b"|", b">", b"\r\n", b"\r\n", b"0", b"1", b"2",
+    b"-1", b"99999999999999999999", b"abc", b"\xff", b"inf", b"?", b"MOVED 1 x", b"ASK 1 1.1.1.1:1", b"NOAUTH", b"HTTP/1.1 200 OK",
+]  # fmt: skip
+
+
+class Babbler(socketserver.BaseRequestHandler):
+    """Whatever it is asked, it says something else and hangs up."""
+
+    def handle(self) -> None:
+        while question := self.request.recv(65_536):
+            if b"EVALSHA" in question or b"SET" in question.split(b"\r\n")[2:3]:
+                self.request.sendall(self.server.said)  # type: ignore[attr-defined]
+                return
+            self.request.sendall(b"+OK\r\n" * max(1, question.count(b"*")))
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_whatever_a_server_says_is_an_answer_or_a_store_that_does_not_serve(protocol: int) -> None:
+    """Also what brings errors of its own out of a client's parser."""
+    chance = random.Random(protocol)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Babbler) as served:
+        served.daemon_threads = True
+        thread = threading.Thread(target=served.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        for _ in range(300):
+            words = [chance.choice(PIECES) for _ in range(chance.randrange(1, 12))]
+            served.said = (b"".join(words) + b"\r\n") * 2  # type: ignore[attr-defined]
+            store = RedisStore.from_url(f"redis://127.0.0.1:{served.server_address[1]}/0?protocol={protocol}")
+            for commands in ([DRAW], [DRAW, DRAW]):
+                with pytest.raises(StoreUnavailable, match="does not serve"):
+                    store.execute(commands)
+            store.close()
+        served.shutdown()
+        thread.join()
