@@ -24,7 +24,7 @@ from tests._proxy import Proxy
 from tests._redis import RedisServer
 from tests._redis_fleet import until
 from tests.stores.watched import Watched, left_of, lines, store_at
-from tests.test_docs import acl_words
+from tests.test_docs import DOCS, acl_words
 
 USER = "clever_guard:PASSWORD@"
 
@@ -159,9 +159,9 @@ FAULTS = {
     "killed": Fault(lambda place: place.server.kill(), restart, "no connection"),
     "frozen": Fault(lambda place: place.server.pause(), lambda place: place.server.resume(), "no answer in time"),
     "slow": Fault(delay(1.5), delay(0), "no answer in time"),
-    "no RESP": Fault(say(b"HTTP/1.1 400 Bad Request\r\n\r\n"), say(None), "does not serve"),
+    "no RESP": Fault(say(b"HTTP/1.1 400 Bad Request\r\n\r\n"), say(None), "InvalidResponse"),
     "nonsense": Fault(say(b"*1\r\n:one\r\n" * 9), say(None), r"what it says is no answer \(ValueError\)"),
-    "another's answer": Fault(say(b"*2\r\n+99\r\n+1\r\n" * 9), say(None), "does not serve"),
+    "another's answer": Fault(say(b"*2\r\n+99\r\n+1\r\n" * 9), say(None), "what it says is no answer"),
     "READONLY": Fault(
         lambda place: place.admin.replicaof("127.0.0.1", "1"), lambda place: place.admin.replicaof("NO", "ONE"), "ReadOnly"
     ),
@@ -295,3 +295,11 @@ def test_at_the_start(name: str, place: Place, api: Served, caplog: pytest.LogCa
                 assert "PASSWORD" not in said
     finally:
         fault.heal(place)
+
+
+def test_the_page_says_what_the_log_says() -> None:
+    """Every fault has its row in docs/stores.md, with the words an operator will look for."""
+    page = (DOCS / "stores.md").read_text("utf-8")
+    reasons = [row.rpartition(" | ")[2] for row in page.splitlines() if row.startswith("| ")]
+    missing = [name for name, fault in FAULTS.items() if not any(re.search(fault.says, reason) for reason in reasons)]
+    assert missing == []
