@@ -173,8 +173,8 @@ class RedisStore:
         """What went wrong, without the addresses and credentials that messages of a client may hold."""
         if isinstance(error, self._family.timeout | TimeoutError):
             return "no answer in time"
-        if isinstance(error, self._family.authentication):
-            return "it does not accept the user or password (AuthenticationError)"
+        if isinstance(error, self._family.authentication) or "unauthenticated" in str(error):
+            return f"it does not accept the user or password ({type(error).__name__})"
         if isinstance(error, self._family.response):
             return f"{type(error).__name__}: {str(error)[:120]}"
         if isinstance(error, OSError) or type(error) is self._family.connection:
