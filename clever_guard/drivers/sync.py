@@ -10,9 +10,11 @@ a flow as ever.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from clever_guard.drivers.account import breaking, check_time_left, checked, ending, not_one_of_six, refuse, time_for
@@ -53,14 +55,18 @@ class Usual(Protocol):
 
 
 def pause(seconds: float, ticket: Ticket | None) -> None:
-    """Wait ``seconds``, or until the ticket is woken. Interruptible by signals in the main thread."""
+    """Wait ``seconds``, or until the ticket is woken. Interruptible by signals in the main thread.
+
+    Not by an Event: whoever wakes it takes its lock, which a signal handler's own thread may hold. A SimpleQueue's ``put`` never waits.
+    """
     if ticket is None:
         time.sleep(seconds)
         return
-    event = threading.Event()
-    ticket.wake = event.set
+    woken: SimpleQueue[None] = SimpleQueue()
+    ticket.wake = partial(woken.put, None)
     if not ticket.woken:
-        event.wait(seconds)
+        with suppress(Empty):
+            woken.get(timeout=seconds)
 
 
 class SyncDriver:
@@ -191,8 +197,13 @@ class SyncDriver:
 
     def _wait(self, effect: Wait, request: Request, transport: Transport) -> None:
         begun = request.now = self._clock()
-        refuse(request, effect, self._wall())
-        self._pause(max(0.0, min(effect.seconds, time_for(request, effect))), effect.ticket)
+        try:
+            refuse(request, effect, self._wall())
+            self._pause(max(0.0, min(effect.seconds, time_for(request, effect))), effect.ticket)
+        except BaseException:
+            if effect.ticket is not None:
+                self._books.leave(effect.ticket, self._clock())
+            raise
         request.now = self._clock()
         waited = request.now - begun
         if effect.reason == "quota":

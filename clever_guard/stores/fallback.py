@@ -49,7 +49,7 @@ class Fallback:
         self._on_change = on_change
         self._on_loss = on_loss
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may draw while its own thread is here; all of this is estimates
         self._offset: int | None = None
         self._drawers: deque[tuple[int, int]] = deque()
         self._dark = MemoryStore(self._store_time)
@@ -105,7 +105,7 @@ class Fallback:
             changed, self._degraded = not self._degraded, True
             if changed:
                 fleet, now = self._seen(), self._store_time()
-                self._dark.restore({name: remembered(drawn, fleet, now) for name, drawn in self._known.items()})
+                self._dark.restore({name: remembered(drawn, fleet, now) for name, drawn in list(self._known.items())})
                 self._patience = FIRST_PATIENCE
                 self._look_at = self._clock() + FIRST_PATIENCE
             never = self._offset is None
@@ -122,7 +122,7 @@ class Fallback:
                 self._note(command, answer)
                 self._count(answer, command.terms)
             while len(self._known) > REMEMBERED:
-                del self._known[next(iter(self._known))]
+                self._known.pop(next(iter(self._known)), None)
             if changed:
                 self._dark.forget()
         if changed:
@@ -165,7 +165,7 @@ class Fallback:
                 if answer.granted:
                     self._drawn_dark[answer.now] = None
             while len(self._drawn_dark) > REMEMBERED:
-                del self._drawn_dark[next(iter(self._drawn_dark))]
+                self._drawn_dark.pop(next(iter(self._drawn_dark)), None)
         return [replace(answer, dark=True) for answer in answers]
 
     def _darkened(self, command: Command, fleet: int) -> Command:

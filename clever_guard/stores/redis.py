@@ -50,7 +50,7 @@ class RedisStore:
     def __init__(self, client: Any, *, clock: Any = None) -> None:
         self._client = client
         self._make: Callable[[], Any] | None = None
-        self._making = threading.Lock()
+        self._making = threading.RLock()  # a signal handler may come here while its own thread connects
         self._clock = clock
         self._script_failed = False
         self._pid = os.getpid()
@@ -101,7 +101,7 @@ class RedisStore:
 
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
-        self._making = threading.Lock()
+        self._making = threading.RLock()
 
     def _connected(self) -> Any:
         """The client, made when it is first needed: a cluster's asks a node for its slots at once.

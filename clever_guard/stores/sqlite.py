@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -63,17 +64,19 @@ class SqliteStore:
         return f"SqliteStore({str(self.path)!r})"
 
     def execute(self, commands: Sequence[Command], /) -> Sequence[Answer]:
-        """Apply ``commands`` in one transaction. Raises StoreUnavailable when the file cannot be used in time."""
+        """Apply ``commands`` in one transaction. Raises StoreUnavailable when the file cannot be used in time.
+
+        A signal handler that comes here while its own thread is in a transaction cannot be served: that one will not end before it.
+        """
         try:
-            connection = _patiently(self._begun, self._patience)
-            try:
+            connection = _patiently(self._connection, self._patience)
+            if connection.in_transaction:
+                raise sqlite3.OperationalError("this call interrupted its own thread in a transaction")
+            with connection:  # ends the transaction whatever is raised and wherever, for it does so without running any Python
+                _patiently(partial(connection.execute, "BEGIN IMMEDIATE"), self._patience)
                 now = self._clock()
                 answers = [_apply(connection, now, command) for command in commands]
                 self._sweep(connection, now)
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
         except (sqlite3.Error, OSError) as error:
             raise self._unavailable(error) from error
         return answers
@@ -103,12 +106,6 @@ class SqliteStore:
 
     def _unavailable(self, error: Exception) -> StoreUnavailable:
         return StoreUnavailable(f"the sqlite store {self.path} cannot be used: {error}")
-
-    def _begun(self) -> sqlite3.Connection:
-        """This thread's connection, in a transaction."""
-        connection = self._connection()
-        connection.execute("BEGIN IMMEDIATE")
-        return connection
 
     def _connection(self) -> sqlite3.Connection:
         """This thread's connection. sqlite forbids using one across a fork, so the process id is part of the question."""
@@ -211,10 +208,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS records (identity TEXT PRIMARY KEY, body TEXT, made INTEGER, until INTEGER) WITHOUT ROWID"
-    )
-    connection.execute("CREATE TABLE IF NOT EXISTS fleet (name TEXT PRIMARY KEY, value TEXT)")
-    connection.execute(f"PRAGMA user_version = {SCHEMA}")
-    connection.execute("COMMIT")
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS records (identity TEXT PRIMARY KEY, body TEXT, made INTEGER, until INTEGER) WITHOUT ROWID"
+        )
+        connection.execute("CREATE TABLE IF NOT EXISTS fleet (name TEXT PRIMARY KEY, value TEXT)")
+        connection.execute(f"PRAGMA user_version = {SCHEMA}")
