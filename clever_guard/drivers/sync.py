@@ -154,6 +154,12 @@ class SyncDriver:
                     if interruption is not None:
                         raise interruption from None
                     return checked(done.value)
+                except BaseException as raised:
+                    if getattr(flow, "gi_frame", None) is None:
+                        raise  # the flow's own last word; else it has just yielded, and has not heard of this yet
+                    error = raised
+                    interruption = interruption if isinstance(raised, Exception) else raised
+                    continue
                 answer = error = None
                 try:
                     answer = _DOES.get(type(effect), not_one_of_six)(self, effect, request, transport)

@@ -86,7 +86,7 @@ class Book:
         if ticket is not None and ticket in self.promised:
             return True
         for other, until in list(self.promised.items()):
-            if until < now:
+            if until <= now:
                 del self.promised[other]
         return lease.left > len(self.promised)
 
@@ -108,9 +108,13 @@ class Book:
         self.promised.pop(ticket, None)
         self.waiting[ticket] = now + PATIENCE
         head = self._head(now) is ticket and not self.drawing
-        wait = max(0.0, self.ask_at - now) + (0.0 if head else QUEUE_GRACE)
+        wait = max(0.0, self._next_look() - now) + (0.0 if head else QUEUE_GRACE)
         self.waiting[ticket] = now + wait + PATIENCE
         return Hold(wait, max(0.0, self.certain - now), ticket, self.bucket)
+
+    def _next_look(self) -> float:
+        """When the head of the queue looks again unless it is woken: at what is in hand when a promise lapses, else at the store."""
+        return self.ask_at if self.lease is None else min(self.promised.values(), default=self.ask_at)
 
     def _head(self, now: float) -> Ticket:
         """The first who waits. Those who gave up (a deadline, an interruption) did not say so, and are dropped late."""
