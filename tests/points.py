@@ -42,21 +42,29 @@ def interrupted() -> None:
 
 
 class Place:
-    """Does ``act`` at the ``number``-th place, once. ``where`` says which that was; None where there are not so many."""
+    """Does ``act`` at the ``number``-th place, once. ``where`` says which that was; None where there are not so many.
 
-    def __init__(self, number: int, act: Callable[[], object]) -> None:
+    ``everywhere``: at the library's places too.
+    """
+
+    def __init__(self, number: int, act: Callable[[], object], *, everywhere: bool = False) -> None:
         self._left = number
         self._act = act
+        self._everywhere = everywhere
         self.where: str | None = None
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
         name = frame.f_code.co_filename
-        if event not in PLACES or not name.startswith(PACKAGE) or name.startswith(PASSED_OVER):
+        if event not in PLACES or not (self._everywhere or _counts(name)):
             return
         self._left -= 1
         if self._left == 0:
             self.where = f"{name.removeprefix(PACKAGE)}:{frame.f_lineno} ({event}, {frame.f_code.co_name})"
             self._act()
+
+
+def _counts(name: str) -> bool:
+    return name.startswith(PACKAGE) and not name.startswith(PASSED_OVER)
 
 
 @contextmanager

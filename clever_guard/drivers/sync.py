@@ -10,11 +10,11 @@ a flow as ever.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from clever_guard.drivers.account import breaking, check_time_left, checked, ending, not_one_of_six, refuse, time_for
@@ -57,16 +57,23 @@ class Usual(Protocol):
 def pause(seconds: float, ticket: Ticket | None) -> None:
     """Wait ``seconds``, or until the ticket is woken. Interruptible by signals in the main thread.
 
-    Not by an Event: whoever wakes it takes its lock, which a signal handler's own thread may hold. A SimpleQueue's ``put`` never waits.
+    Not by an Event: whoever sets one takes its lock, which a signal handler's own thread may hold. Nor by a SimpleQueue: in CPython
+    its ``get`` waits for ever when a handler took longer than was left. To let go of a lock takes none, and never waits.
     """
     if ticket is None:
         time.sleep(seconds)
         return
-    woken: SimpleQueue[None] = SimpleQueue()
-    ticket.wake = partial(woken.put, None)
+    asleep = threading.Lock()
+    asleep.acquire()
+    ticket.wake = partial(_wake, asleep)
     if not ticket.woken:
-        with suppress(Empty):
-            woken.get(timeout=seconds)
+        asleep.acquire(timeout=seconds)
+
+
+def _wake(asleep: threading.Lock) -> None:
+    """May be called again."""
+    with suppress(RuntimeError):
+        asleep.release()
 
 
 class SyncDriver:
