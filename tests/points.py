@@ -14,6 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 import clever_guard
 from clever_guard import Guard, Quota, Retry
 from clever_guard.model import Outcome, Reply, Request
@@ -23,7 +25,6 @@ from clever_guard.stores import MemoryStore
 from clever_guard.testing import Emulator
 from clever_guard.testing.clock import VirtualTime
 from clever_guard.testing.emulator.core import Arrival
-from prometheus_client import CollectorRegistry
 
 PACKAGE = str(Path(clever_guard.__file__).parent)
 PURE = ("record", "ageing", "granting", "hearing", "bracket", "settling", "pace", "ledger", "names")
@@ -104,7 +105,9 @@ class World:
         return world
 
     def call(self) -> int:
-        request = Request("GET", "https", "api.example", None, "/", {"Authorization": "Bearer t"}, "clever", max_wait=1000)
+        request = Request(
+            "GET", "https", "api.example", None, "/", {"Authorization": "Bearer t"}, "clever", max_wait=1000
+        )
         outcome = self.guard.call(request, self)
         assert isinstance(outcome, Reply)
         return outcome.status

@@ -33,7 +33,9 @@ class SoftTimeLimit(Exception):
 
 
 @contextmanager
-def alarms(kind: type[BaseException], first: float, where: Callable[[FrameType | None], bool] | None = None) -> Iterator[None]:
+def alarms(
+    kind: type[BaseException], first: float, where: Callable[[FrameType | None], bool] | None = None
+) -> Iterator[None]:
     """The signal raises a ``kind``; where it may not, it comes again a little later."""
 
     def handler(signum: int, frame: FrameType | None) -> None:
@@ -75,7 +77,9 @@ def at_every_place(make: Callable[[], World], step: int = 1) -> int:
         number += step
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # one that strikes while a generator is closed
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # one that strikes while a generator is closed
 @pytest.mark.parametrize(
     ("make", "least"),
     [(World.with_permits_in_hand, 60), (World, 400), (lambda: World(warm=2), 600)],
@@ -195,8 +199,10 @@ class Hammer:
 def test_calls_that_are_interrupted_anywhere_leave_a_pool_of_one_and_its_guard_usable(
     kind: type[BaseException], store: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    url = request.getfixturevalue("redis_url") if store == "redis" else {"memory": "memory://"}.get(
-        store, f"sqlite:///{tmp_path}/quota.db"
+    url = (
+        request.getfixturevalue("redis_url")
+        if store == "redis"
+        else {"memory": "memory://"}.get(store, f"sqlite:///{tmp_path}/quota.db")
     )
     with Emulator(limit=100_000, window=3600).serve() as served:
         guard = Guard(Retry(), Quota(limit=100_000, window=3600), store=url, max_wait=20)
@@ -218,7 +224,9 @@ def test_calls_that_are_interrupted_anywhere_leave_a_pool_of_one_and_its_guard_u
         guard.close()
         pool.close()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # a socket of the store's client, interrupted before anybody had it
+        warnings.simplefilter(
+            "ignore", ResourceWarning
+        )  # a socket of the store's client, interrupted before anybody had it
         gc.collect()
 
 

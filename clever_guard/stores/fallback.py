@@ -49,7 +49,9 @@ class Fallback:
         self._on_change = on_change
         self._on_loss = on_loss
         self._clock = clock
-        self._lock = threading.RLock()  # a signal handler may draw while its own thread is here; all of this is estimates
+        self._lock = (
+            threading.RLock()
+        )  # a signal handler may draw while its own thread is here; all of this is estimates
         self._offset: int | None = None
         self._drawers: deque[tuple[int, int]] = deque()
         self._dark = MemoryStore(self._store_time)

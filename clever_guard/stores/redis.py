@@ -23,7 +23,7 @@ from typing import Any
 
 from clever_guard.errors import StoreUnavailable
 from clever_guard.quota.store import Answer, Command
-from clever_guard.stores.redis_clients import client_maker, family_of, place_of
+from clever_guard.stores.redis_clients import client_maker, family_of, place_of, unlock
 from clever_guard.stores.wire import answer_of, arguments, text_of
 
 PREFIX = "cg:1:"
@@ -33,6 +33,8 @@ FINGERPRINT_LIFE = 30 * 86_400
 SCRIPT = (files("clever_guard.stores") / "ledger.lua").read_text("utf-8")
 SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 log = logging.getLogger("clever_guard")
+_parents: list[Any] = []
+"""Clients of the parent, in a forked child: never used, and never let go, for that would close their connections."""
 Call = tuple[str, list[str]]
 """Key and arguments."""
 
@@ -100,8 +102,13 @@ class RedisStore:
             self._client.close()
 
     def after_fork(self) -> None:
-        """In a forked child: another thread of the parent may have held the lock."""
+        """In a forked child: another thread of the parent may have held any lock, the client's too. Our own is made anew."""
         self._making = threading.RLock()
+        if self._make is None:
+            unlock(self._client)
+        else:
+            _parents.append(self._client)
+            self._client = None
 
     def _connected(self) -> Any:
         """The client, made when it is first needed: a cluster's asks a node for its slots at once.
@@ -114,7 +121,7 @@ class RedisStore:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             pool = getattr(self._client, "connection_pool", None)
-            if pool is not None:
+            if self._make is None and pool is not None:
                 pool.reset()
         return self._client
 
