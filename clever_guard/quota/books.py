@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import CodeType
+from types import CodeType, FrameType
 
 from clever_guard.model import Claim, Hold, Permit, Receipt, Ticket
 from clever_guard.quota.book import Book, Moves
@@ -255,7 +255,7 @@ class Books:
 
     def _is_mine(self) -> bool:
         """Whether a frame of this thread, below the method that asks, is inside a method that takes this lock."""
-        frame = sys._getframe(3)
+        frame: FrameType | None = sys._getframe(3)
         while frame is not None:
             if frame.f_code in _TAKERS and frame.f_locals.get("self") is self:
                 return True
