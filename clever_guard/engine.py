@@ -65,10 +65,12 @@ class Engine:
         self.start_anew()
 
     def start_anew(self) -> None:
-        """Empty books, new locks. A store with ``after_fork()`` is told; it must not use what the parent has open."""
-        after_fork = getattr(self._bare, "after_fork", None)
-        if after_fork is not None and os.getpid() != self._pid:
-            after_fork()
+        """Empty books, new locks. A store or an observer with ``after_fork()`` is told; it must not use what the parent has open."""
+        if os.getpid() != self._pid:
+            for part in (self._bare, *self._observers):
+                after_fork = getattr(part, "after_fork", None)
+                if after_fork is not None:
+                    after_fork()
         self._pid = os.getpid()
         self._books = Books(self._ttl, chance)
         was_dark = isinstance(self._store, Fallback | Strict) and self._store.degraded

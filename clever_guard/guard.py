@@ -7,7 +7,7 @@ import os
 import weakref
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from clever_guard.call_options import CallOptions
 from clever_guard.drivers.sync import SyncDriver, Transport
@@ -139,6 +139,12 @@ class Guard:
             raise GuardError(f"the guard {self.name!r} is closed; unwrap the client to go on without it")
 
     # -- life ----------------------------------------------------------------------------------------------------------
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"the guard {self.name!r} cannot be pickled or copied, for it holds locks, connections and a secret: make one in each "
+            "process, in a module that all of them import or where the process begins"
+        )
 
     def close(self) -> None:
         """Give unspent permits back and let go of the store. Wrapped clients raise GuardError from now on."""

@@ -167,9 +167,11 @@ class Claim(NamedTuple):
 class Ticket:
     """A place in the queue of those who were told to wait; ``wake`` is set by whoever waits."""
 
-    __slots__ = ("wake", "woken")
+    __slots__ = ("book", "wake", "woken")
 
     def __init__(self) -> None:
+        self.book: Any = None
+        """The lease books' own."""
         self.wake: Callable[[], None] | None = None
         self.woken = False
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
+import pickle
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -15,9 +19,11 @@ from typing import Any
 
 import pytest
 import urllib3
+from prometheus_client import CollectorRegistry
 
 from clever_guard import Guard, Quota, Retry
 from clever_guard.adapters.urllib3 import ADAPTER
+from clever_guard.observe.prometheus import PrometheusObserver
 from clever_guard.testing import Emulator
 
 TOKEN = {"Authorization": "Bearer secret-token"}
@@ -78,7 +84,8 @@ class Working:
     """A guard that has made a few calls, and its client."""
 
     def __init__(self, store: str, url: str, limit: int = 1000) -> None:
-        self.guard = Guard(Retry(), Quota(limit=limit, window=3600), store=store, max_wait=10)
+        observers = [PrometheusObserver(CollectorRegistry(), buckets=True)]
+        self.guard = Guard(Retry(), Quota(limit=limit, window=3600), store=store, max_wait=10, observers=observers)
         self.http = self.guard.wrap(urllib3.PoolManager())
         self.url = url + PATH
         for _ in range(3):
@@ -110,12 +117,14 @@ def locks_of(guard: Guard) -> dict[str, Any]:
     places = {"books": engine._books, "store": engine._bare, "fallback": engine._store, "adapter": ADAPTER}
     locks = {name: getattr(place, "_lock", None) for name, place in places.items()}
     locks["introducing"] = engine._introducing
+    locks["connecting"] = getattr(engine._bare, "_making", None)
+    locks |= {f"observer {number}": observer._following for number, observer in enumerate(engine._observers)}  # type: ignore[attr-defined]
     return {name: lock for name, lock in locks.items() if lock is not None}
 
 
 def test_a_child_works_whatever_lock_another_thread_held(working: Working) -> None:
     locks = locks_of(working.guard)
-    assert {"books", "adapter"} < set(locks)
+    assert {"books", "adapter", "observer 0"} < set(locks)
     for name, lock in locks.items():
         with held(lock):
             assert in_child(working.in_child) == "200", name
@@ -154,6 +163,38 @@ def test_children_and_parent_share_a_budget_and_it_is_kept(store: str) -> None:
             assert (served.emulator.admitted, served.emulator.refused) == (56, 0)
         finally:
             working.close()
+
+
+def test_forks_while_threads_are_anywhere_inside(store: str) -> None:
+    """67 forks for each store. A child that hangs is killed, and says so."""
+    with Emulator(limit=10**6, window=3600).serve() as served:
+        working = Working(store, served.url, limit=10**6)
+        stop = threading.Event()
+        crew = [threading.Thread(target=go_on, args=(working, stop, number), daemon=True) for number in range(4)]
+        for thread in crew:
+            thread.start()
+        try:
+            found = [in_child(working.in_child) for _ in range(67)]
+        finally:
+            stop.set()
+            for thread in crew:
+                thread.join(30)
+        assert found == ["200"] * 67
+        assert not any(thread.is_alive() for thread in crew)
+        assert served.emulator.refused == 0
+        working.close()
+
+
+def go_on(working: Working, stop: threading.Event, number: int) -> None:
+    """Calls, with a new pool and a new token now and then, so that every lock is taken."""
+    http = urllib3.PoolManager(2)
+    while not stop.is_set():
+        working.guard.unwrap(working.guard.wrap(urllib3.PoolManager()))
+        http = working.guard.wrap(urllib3.PoolManager(2))
+        for call in range(10):
+            token = {"Authorization": f"Bearer {number}-{call % 3}"}
+            assert http.request("GET", working.url, headers=token, timeout=10).status == 200
+        http.clear()
 
 
 def test_randomness_is_not_repeated(working: Working) -> None:
@@ -207,3 +248,81 @@ def test_a_child_speaks_to_redis_over_its_own_socket(redis_url: str) -> None:
         assert found == [repr([200] * 20)] * 5
         assert set(statuses) == {200}
         working.close()
+
+
+MODULE = """
+import os
+import urllib3
+from clever_guard import Guard, Quota, Retry
+
+guard = Guard(Retry(), Quota(limit=1000, window=3600), store=os.environ["TEST_STORE"], max_wait=20, observers=[])
+http = guard.wrap(urllib3.PoolManager())
+
+def calls(results, http=http):
+    results.put([http.request("GET", os.environ["TEST_URL"], headers={"Authorization": "Bearer t"}).status for _ in range(5)])
+
+def calls_with_its_own(results):
+    with Guard(Retry(), Quota(limit=1000, window=3600), store=os.environ["TEST_STORE"], max_wait=20) as own:
+        calls(results, own.wrap(urllib3.PoolManager()))
+"""
+STARTER = """
+import multiprocessing, sys, module_with_a_guard as module
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    if sys.argv[1] == "forkserver":
+        context.set_forkserver_preload(["module_with_a_guard"])
+    results = context.Queue()
+    crew = [context.Process(target=work, args=(results,)) for work in (module.calls, module.calls_with_its_own) for _ in range(2)]
+    for process in crew:
+        process.start()
+    module.calls(results)
+    print(sorted({tuple(results.get(timeout=60)) for _ in range(5)}))
+    for process in crew:
+        process.join()
+    print([process.exitcode for process in crew])
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+def test_processes_that_multiprocessing_starts_share_the_budget(method: str, tmp_path: Path) -> None:
+    """A guard of a module that they import (or were forked with), and one made in the process."""
+    (tmp_path / "module_with_a_guard.py").write_text(MODULE)
+    (tmp_path / "start.py").write_text(STARTER)
+    with Emulator(limit=1000, window=3600).serve() as served:
+        environment = os.environ | {
+            "TEST_STORE": f"sqlite:///{tmp_path}/quota.db",
+            "TEST_URL": served.url + PATH,
+            "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])]),
+        }
+        ran = subprocess.run(
+            [sys.executable, "start.py", method],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert ran.stdout == "[(200, 200, 200, 200, 200)]\n[0, 0, 0, 0]\n", ran.stderr
+        assert ran.stderr == ""
+        assert (served.emulator.admitted, served.emulator.refused) == (25, 0)
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_guard_that_is_pickled_says_what_to_do_instead(copied: Callable[[Any], Any]) -> None:
+    guard = Guard(Quota(limit=10, window=60), secret="hush", name="mine")
+    with pytest.raises(TypeError, match=r"the guard 'mine' cannot be pickled or copied.*make one in each process"):
+        copied(guard)
+    guard.close()
+
+
+def test_a_pickled_policy_holds_no_secret_and_no_token(working: Working) -> None:
+    guard = Guard(Retry(), Quota(limit=10, window=3600), secret="hush-hush")
+    http = guard.wrap(urllib3.PoolManager())
+    assert http.request("GET", working.url, headers=TOKEN).status == 200
+    pickled = pickle.dumps(guard.policies[1])
+    assert b"hush-hush" not in pickled
+    assert b"secret-token" not in pickled
+    quota = pickle.loads(pickled)
+    assert (quota.limit, quota.secret) == (10, b"")
+    guard.close()
+    http.clear()

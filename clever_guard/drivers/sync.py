@@ -13,6 +13,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 from clever_guard.drivers.account import breaking, check_time_left, checked, ending, not_one_of_six, refuse, time_for
@@ -53,14 +55,25 @@ class Usual(Protocol):
 
 
 def pause(seconds: float, ticket: Ticket | None) -> None:
-    """Wait ``seconds``, or until the ticket is woken. Interruptible by signals in the main thread."""
+    """Wait ``seconds``, or until the ticket is woken. Interruptible by signals in the main thread.
+
+    Not by an Event: whoever sets one takes its lock, which a signal handler's own thread may hold. Nor by a SimpleQueue: in CPython
+    its ``get`` waits for ever when a handler took longer than was left. To let go of a lock takes none, and never waits.
+    """
     if ticket is None:
         time.sleep(seconds)
         return
-    event = threading.Event()
-    ticket.wake = event.set
+    asleep = threading.Lock()
+    asleep.acquire()
+    ticket.wake = partial(_wake, asleep)
     if not ticket.woken:
-        event.wait(seconds)
+        asleep.acquire(timeout=seconds)
+
+
+def _wake(asleep: threading.Lock) -> None:
+    """May be called again."""
+    with suppress(RuntimeError):
+        asleep.release()
 
 
 class SyncDriver:
@@ -148,6 +161,12 @@ class SyncDriver:
                     if interruption is not None:
                         raise interruption from None
                     return checked(done.value)
+                except BaseException as raised:
+                    if getattr(flow, "gi_frame", None) is None:
+                        raise  # the flow's own last word; else it has just yielded, and has not heard of this yet
+                    error = raised
+                    interruption = interruption if isinstance(raised, Exception) else raised
+                    continue
                 answer = error = None
                 try:
                     answer = _DOES.get(type(effect), not_one_of_six)(self, effect, request, transport)
@@ -191,8 +210,13 @@ class SyncDriver:
 
     def _wait(self, effect: Wait, request: Request, transport: Transport) -> None:
         begun = request.now = self._clock()
-        refuse(request, effect, self._wall())
-        self._pause(max(0.0, min(effect.seconds, time_for(request, effect))), effect.ticket)
+        try:
+            refuse(request, effect, self._wall())
+            self._pause(max(0.0, min(effect.seconds, time_for(request, effect))), effect.ticket)
+        except BaseException:
+            if effect.ticket is not None:
+                self._books.leave(effect.ticket, self._clock())
+            raise
         request.now = self._clock()
         waited = request.now - begun
         if effect.reason == "quota":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from clever_guard.errors import GuardError, StoreUnavailable
@@ -27,7 +28,7 @@ class Trips:
         """A permit or a hold. Raises StoreUnavailable when the store must be asked and does not answer."""
         while True:
             self._check_open()
-            answer = self._books.reserve(claim, self._clock(), ticket)
+            answer = self._books.reserve(claim, self._clock(), ticket, threading.get_ident())
             if isinstance(answer, Permit):
                 return answer
             if isinstance(answer, Hold):

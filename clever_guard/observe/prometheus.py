@@ -60,7 +60,7 @@ class PrometheusObserver:
         self._names: dict[str, dict[str, None]] = {"host": {}, "bucket": {}, "word": {}}
         self._totals: dict[tuple[str, str, str], int] = {}
         self._stamps: dict[tuple[str, str], int] = {}
-        self._following = threading.RLock()  # a signal handler may emit while its own thread is here
+        self.after_fork()
         self._handlers: dict[type, Callable[[Any], None]] = {
             events.CallFinished: self._call,
             events.AttemptFinished: self._attempt,
@@ -73,6 +73,10 @@ class PrometheusObserver:
             events.LedgerSeen: self._ledger,
             events.PermitsMoved: self._permits,
         }
+
+    def after_fork(self) -> None:
+        """In a forked child: another thread of the parent may have held the lock."""
+        self._following = threading.RLock()  # a signal handler may emit while its own thread is here
 
     def __call__(self, event: events.Event) -> None:
         tally = self._tallies.get(event[:4])  # of calls and attempts: no other event has a method in its third place

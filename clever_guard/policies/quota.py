@@ -83,6 +83,10 @@ class Quota:
         object.__setattr__(self, "dialect", dialect_of(self.dialect))
         object.__setattr__(self, "_farthest", self.max_window or 2 * self.window)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A pickle holds neither the secret nor the tokens that were seen."""
+        return self.__dict__ | {"secret": b"", "_claims": {}}
+
     def bound(self, secret: bytes) -> Quota:
         """The same policy with the guard's secret, with which identities are digested."""
         return replace(self, secret=secret)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from clever_guard.model import Claim, Hold, Permit, Receipt, Ticket
 from clever_guard.quota.demand import Demand
@@ -24,6 +25,9 @@ QUEUE_GRACE = 0.1
 """Those behind the head of the queue look again so much later, should the head have given up."""
 PROMISE = 0.25
 """A woken caller has so long to fetch its permit before the promise is forgotten."""
+OUT = 5.0
+"""A draw is taken for lost after so many seconds: longer than a store of ours waits. Whoever made it was interrupted between
+being told to and setting out, or hangs; its answer is welcome all the same."""
 
 Moves = Counter[tuple[str, str, str]]
 """(label, bucket, op) -> permits; op: granted, used, returned, expired."""
@@ -43,6 +47,10 @@ class Book:
     end: int = 0
     """When the window ends that is spent, in store milliseconds; 0 while there was something to draw."""
     drawing: bool = False
+    drawer: object = None
+    """Who is on the way to the store, where that is known."""
+    back_by: float = 0.0
+    """When that draw is taken for lost."""
     ask_at: float = 0.0
     """Not before this is the store asked again."""
     certain: float = 0.0
@@ -63,16 +71,22 @@ class Book:
 
     # -- callers -------------------------------------------------------------------------------------------------------
 
-    def may_draw(self, now: float) -> bool:
-        """One draw at a time, not before the store's hold is over."""
-        return self.lease is None and not self.drawing and now >= self.ask_at
+    def may_draw(self, now: float, who: object = None) -> bool:
+        """One draw at a time, not before the store's hold is over.
+
+        Where ``who`` is on the way itself, that draw was interrupted: by an exception, and it will never land; or by this call, and
+        it will not land before this call has ended. It is not waited for.
+        """
+        if self.lease is not None or now < self.ask_at:
+            return False
+        return not self.drawing or now >= self.back_by or (who is not None and who == self.drawer)
 
     def may_take(self, lease: Lease, ticket: Ticket | None, now: float) -> bool:
         """While permits are promised, in order of arrival: who was woken comes first, a newcomer takes what is left over."""
         if ticket is not None and ticket in self.promised:
             return True
         for other, until in list(self.promised.items()):
-            if until < now:
+            if until <= now:
                 del self.promised[other]
         return lease.left > len(self.promised)
 
@@ -90,13 +104,17 @@ class Book:
     def queue(self, ticket: Ticket | None, now: float) -> Hold:
         if ticket is None:
             ticket = Ticket()
-        ticket.woken = False
+        ticket.woken, ticket.book = False, self
         self.promised.pop(ticket, None)
         self.waiting[ticket] = now + PATIENCE
         head = self._head(now) is ticket and not self.drawing
-        wait = max(0.0, self.ask_at - now) + (0.0 if head else QUEUE_GRACE)
+        wait = max(0.0, self._next_look() - now) + (0.0 if head else QUEUE_GRACE)
         self.waiting[ticket] = now + wait + PATIENCE
         return Hold(wait, max(0.0, self.certain - now), ticket, self.bucket)
+
+    def _next_look(self) -> float:
+        """When the head of the queue looks again unless it is woken: at what is in hand when a promise lapses, else at the store."""
+        return self.ask_at if self.lease is None else min(self.promised.values(), default=self.ask_at)
 
     def _head(self, now: float) -> Ticket:
         """The first who waits. Those who gave up (a deadline, an interruption) did not say so, and are dropped late."""
@@ -109,17 +127,23 @@ class Book:
     def promise(self, now: float) -> list[Ticket]:
         """Whom to wake: as many as there are permits; and the next head, who must look at the time to ask again."""
         room = (self.lease.left if self.lease else 0) - len(self.promised)
-        woken = list(self.waiting)[: max(1, room)]
+        woken = list(islice(self.waiting, max(1, room)))
         for ticket in woken[: max(0, room)]:
             del self.waiting[ticket]
             self.promised[ticket] = now + PROMISE
         return woken
 
+    def dismiss(self, ticket: Ticket, now: float) -> list[Ticket]:
+        """``ticket`` waits no longer; whom to wake in its place."""
+        self.waiting.pop(ticket, None)
+        was_called = self.promised.pop(ticket, None) is not None or ticket.woken
+        return self.promise(now) if was_called and self.waiting else []
+
     # -- the store -----------------------------------------------------------------------------------------------------
 
-    def draw(self, now: float, ttl: float) -> Draw:
+    def draw(self, now: float, ttl: float, who: object = None) -> Draw:
         """The wish to travel now."""
-        self.drawing = True
+        self.drawing, self.drawer, self.back_by = True, who, now + OUT
         self.demand.learn(now, ttl)
         want = max(self.demand.want, len(self.waiting) + len(self.promised))
         return Draw(min(want, self.terms.limit), self.previous, self.claim.reserve, self.end)
@@ -132,6 +156,7 @@ class Book:
         self.end = max(spent, default=0)
         if answer.granted:
             self.ask_at = self.certain = 0.0
+            self.give_back(self.lease.left if self.lease is not None else 0)
             self.lease = granted(answer, asked + ttl)
             self._move(self.lease, "granted", answer.granted)
             self.expire(got)

@@ -80,7 +80,7 @@ class Strict:
         self._on_change = on_change
         self._on_loss = on_loss
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may ask while its own thread is here
         self._circuit = Circuit(STRICT_PATIENCE)
         self._answered_once = False
         self._said = ""

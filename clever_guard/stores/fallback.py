@@ -46,7 +46,8 @@ class Fallback:
         self._on_change = on_change
         self._on_loss = on_loss
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        """Reentrant: a signal handler may draw while its own thread is here, and all of this is estimates."""
         self._offset: int | None = None
         self._drawers: deque[tuple[int, int]] = deque()
         self._dark = MemoryStore(self._store_time)
@@ -92,7 +93,7 @@ class Fallback:
             changed = self._circuit.failed(self._clock())
             if changed:
                 fleet, now = self._seen(), self._store_time()
-                self._dark.restore({name: remembered(drawn, fleet, now) for name, drawn in self._known.items()})
+                self._dark.restore({name: remembered(drawn, fleet, now) for name, drawn in list(self._known.items())})
             never = self._offset is None
         if changed:
             log.warning("%s (%s); working on with this worker's share of the budget", error, since(never))
@@ -106,7 +107,7 @@ class Fallback:
                 self._note(command, answer)
                 self._count(answer, command.terms)
             while len(self._known) > REMEMBERED:
-                del self._known[next(iter(self._known))]
+                self._known.pop(next(iter(self._known)), None)
             if changed:
                 self._dark.forget()
         if changed:
@@ -149,7 +150,7 @@ class Fallback:
                 if answer.granted:
                     self._drawn_dark[answer.now] = None
             while len(self._drawn_dark) > REMEMBERED:
-                del self._drawn_dark[next(iter(self._drawn_dark))]
+                self._drawn_dark.pop(next(iter(self._drawn_dark)), None)
         return [replace(answer, dark=True) for answer in answers]
 
     def _darkened(self, command: Command, fleet: int) -> Command:

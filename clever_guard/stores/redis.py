@@ -29,7 +29,7 @@ from typing import Any
 
 from clever_guard.errors import StoreUnavailable
 from clever_guard.quota.store import Answer, Command
-from clever_guard.stores.redis_clients import client_maker, drop_connections, family_of, place_of
+from clever_guard.stores.redis_clients import client_maker, drop_connections, family_of, place_of, unlock
 from clever_guard.stores.wire import answer_of, arguments, text_of
 
 PREFIX = "cg:1:"
@@ -39,6 +39,8 @@ FINGERPRINT_LIFE = 30 * 86_400
 SCRIPT = (files("clever_guard.stores") / "ledger.lua").read_text("utf-8")
 SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 log = logging.getLogger("clever_guard")
+_parents: list[Any] = []
+"""Clients of the parent, in a forked child: never used, and never let go, for that would close their connections."""
 Call = tuple[str, list[str]]
 """Key and arguments; the first is the call's own number."""
 _SCRIPT_FAILED = re.compile(r"user_script:\d+: (?![-@])")
@@ -58,7 +60,7 @@ class RedisStore:
     def __init__(self, client: Any, *, clock: Any = None) -> None:
         self._client = client
         self._make: Callable[[], Any] | None = None
-        self._making = threading.Lock()
+        self._making = threading.RLock()  # a signal handler may come here while its own thread connects
         self._clock = clock
         self._script_failed = False
         self._numbers = itertools.count(1)
@@ -97,8 +99,13 @@ class RedisStore:
             self._client.close()
 
     def after_fork(self) -> None:
-        """In a forked child: another thread of the parent may have held the lock."""
-        self._making = threading.Lock()
+        """In a forked child: another thread of the parent may have held any lock, the client's too. Our own is made anew."""
+        self._making = threading.RLock()
+        if self._make is None:
+            unlock(self._client)
+        else:
+            _parents.append(self._client)
+            self._client = None
 
     @contextlib.contextmanager
     def _spoken_to(self) -> Iterator[Any]:
@@ -126,7 +133,7 @@ class RedisStore:
         if self._pid != os.getpid():
             self._pid = os.getpid()
             pool = getattr(self._client, "connection_pool", None)
-            if pool is not None:
+            if self._make is None and pool is not None:
                 pool.reset()
         return self._client
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import redis
@@ -29,8 +31,9 @@ def client_maker(url: str, deadline: float) -> tuple[Callable[[], Any], str]:
     patience = {"socket_timeout": deadline, "socket_connect_timeout": deadline}
     if scheme not in PORTS:
         check_single(url, scheme)
-        client = redis.Redis.from_url(url, **patience, retry=Retry(NoBackoff(), 0), health_check_interval=0)
-        return lambda: client, place_of(client)
+        options: dict[str, Any] = {**patience, "retry": Retry(NoBackoff(), 0), "health_check_interval": 0}
+        make_single = partial(redis.Redis.from_url, url, **options)
+        return make_single, place_of(make_single())
     address = parsed(url)
     make = _cluster if "cluster" in scheme else _sentinel
     return lambda: make(address, patience), address.place
@@ -106,6 +109,17 @@ def drop_connections(client: Any, *, idle_only: bool = False) -> None:
 def _which(holder: Any, idle_only: bool) -> tuple[bool, ...]:
     """A pool's argument; one that blocks its callers may take none, and a connection takes others."""
     return (False,) if idle_only and "inuse_connections" in inspect.signature(holder.disconnect).parameters else ()
+
+
+def unlock(client: Any) -> None:
+    """In a forked child: new locks for the connection pool of a client that was handed in.
+
+    redis-py's own remedy (``reset``) takes a lock that another thread of the parent may have held, and would wait for ever.
+    """
+    pool = getattr(client, "connection_pool", None)
+    for name in ("_lock", "_fork_lock"):
+        if hasattr(pool, name):
+            setattr(pool, name, threading.RLock())
 
 
 BASES = ("RedisError", "RedisClusterException", "ValkeyError", "ValkeyClusterException")

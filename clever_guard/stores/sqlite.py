@@ -12,7 +12,9 @@ import sqlite3
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,9 +27,15 @@ SCHEMA = 1
 SWEEP = 1_000
 OPENING = 5.0
 """Seconds a new store waits for a file that others are opening too."""
-PAUSE = 0.01
+PAUSE, LONGEST_PAUSE = 0.001, 0.02
+"""Seconds between two looks whether another process has let go."""
 T = TypeVar("T")
 _parents: list[sqlite3.Connection] = []
+_INSIDE = threading.RLock()
+"""Held inside sqlite, for a transaction and never while waiting for another process. So nobody is inside when this process forks: sqlite's
+own locks would stay locked in the child for ever. A signal handler may come here again."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_INSIDE.acquire, after_in_parent=_INSIDE.release, after_in_child=_INSIDE.release)
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 
 
@@ -42,7 +50,7 @@ class SqliteStore:
     """A store for the processes of one host. Thread-safe; every process and thread has a connection of its own.
 
     ``path``: the file, made with mode 0600 where there is none. ``patience``: seconds to wait for the lock of another process
-    before StoreUnavailable (sqlite itself waits in steps of up to 100 ms, so a busy host needs more than one of them). Raises ValueError for a path that cannot hold a database.
+    before StoreUnavailable. Raises ValueError for a path that cannot hold a database.
     """
 
     shared = True
@@ -57,67 +65,77 @@ class SqliteStore:
         self._count = 0
         self._open: dict[int, sqlite3.Connection] = {}
         """By the identity of the ``_Held`` that owns them."""
+        self._ended: deque[sqlite3.Connection] = deque()
+        """Of threads that are gone, to be closed."""
         _check(self.path)
 
     def __repr__(self) -> str:
         return f"SqliteStore({str(self.path)!r})"
 
     def execute(self, commands: Sequence[Command], /) -> Sequence[Answer]:
-        """Apply ``commands`` in one transaction. Raises StoreUnavailable when the file cannot be used in time."""
-        try:
-            connection = _patiently(self._begun, self._patience)
-            try:
-                now = self._clock()
-                answers = [_apply(connection, now, command) for command in commands]
-                self._sweep(connection, now)
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-        except (sqlite3.Error, OSError) as error:
-            raise self._unavailable(error) from error
-        return answers
+        """Apply ``commands`` in one transaction. Raises StoreUnavailable when the file cannot be used in time.
+
+        A signal handler that comes here while its own thread is in a transaction cannot be served: that one will not end before it.
+        """
+        return self._in_time(partial(self._execute, commands))
 
     def fingerprint(self, mine: str, /) -> str | None:
         """Leave the fleet's secret fingerprint if none is there; return the one that is. Raises StoreUnavailable."""
-        try:
-            connection = self._connection()
-            connection.execute("INSERT OR IGNORE INTO fleet (name, value) VALUES ('fingerprint', ?)", (mine,))
-            row = connection.execute("SELECT value FROM fleet WHERE name = 'fingerprint'").fetchone()
-        except (sqlite3.Error, OSError) as error:
-            raise self._unavailable(error) from error
-        return str(row[0])
+        return self._in_time(partial(self._fingerprint, mine))
 
     def close(self) -> None:
         """Close the connections of this process. Idempotent; a later command opens anew."""
-        connections, self._open = self._open, {}
-        for connection in connections.values():
-            connection.close()
-        self._local = threading.local()
+        with _INSIDE:
+            connections, self._open = self._open, {}
+            for connection in connections.values():
+                connection.close()
+            self._close_ended()
+            self._local = threading.local()
 
     def after_fork(self) -> None:
         """In a forked child: sqlite forbids even closing the parent's connections, so they are kept and never used."""
-        _parents.extend(self._open.values())
-        self._open = {}
+        _parents.extend([*self._open.values(), *self._ended])
+        self._open, self._ended = {}, deque()
         self._local = threading.local()
 
-    def _unavailable(self, error: Exception) -> StoreUnavailable:
-        return StoreUnavailable(f"the sqlite store {self.path} cannot be used: {error}")
+    def _in_time(self, do: Callable[[], T]) -> T:
+        try:
+            return _patiently(do, self._patience)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnavailable(f"the sqlite store {self.path} cannot be used: {error}") from error
 
-    def _begun(self) -> sqlite3.Connection:
-        """This thread's connection, in a transaction."""
-        connection = self._connection()
-        connection.execute("BEGIN IMMEDIATE")
-        return connection
+    def _execute(self, commands: Sequence[Command]) -> Sequence[Answer]:
+        with _INSIDE:
+            connection = self._connection()
+            if connection.in_transaction:
+                raise sqlite3.OperationalError("this call interrupted its own thread in a transaction")
+            with connection:  # ends the transaction whatever is raised, and wherever: it runs no Python for that
+                connection.execute("BEGIN IMMEDIATE")
+                now = self._clock()
+                answers = [_apply(connection, now, command) for command in commands]
+                self._sweep(connection, now)
+            return answers
+
+    def _fingerprint(self, mine: str) -> str:
+        with _INSIDE:
+            connection = self._connection()
+            connection.execute("INSERT OR IGNORE INTO fleet (name, value) VALUES ('fingerprint', ?)", (mine,))
+            row = connection.execute("SELECT value FROM fleet WHERE name = 'fingerprint'").fetchone()
+            return str(row[0])
 
     def _connection(self) -> sqlite3.Connection:
         """This thread's connection. sqlite forbids using one across a fork, so the process id is part of the question."""
         held: _Held | None = getattr(self._local, "held", None)
         if held is None or held.pid != os.getpid():
-            held = self._local.held = _Held(_connect(self.path, self._patience))
+            self._close_ended()
+            held = self._local.held = _Held(_connect(self.path))
             self._open[id(held)] = held.connection
-            weakref.finalize(held, _let_go, self._open, id(held), held.pid).atexit = False
+            weakref.finalize(held, _let_go, self._open, self._ended, id(held)).atexit = False
         return held.connection
+
+    def _close_ended(self) -> None:
+        while self._ended:
+            self._ended.popleft().close()
 
     def _sweep(self, connection: sqlite3.Connection, now: int) -> None:
         """Now and then, forget records that nobody uses. Those of another boot seem to lie far ahead and go too."""
@@ -134,10 +152,10 @@ class _Held:
         self.pid = os.getpid()
 
 
-def _let_go(open_: dict[int, sqlite3.Connection], key: int, pid: int) -> None:
+def _let_go(open_: dict[int, sqlite3.Connection], ended: deque[sqlite3.Connection], key: int) -> None:
     """The thread has ended. Single operations of a dictionary are atomic, and a finalizer must not wait for a lock."""
-    if pid == os.getpid() and (connection := open_.pop(key, None)) is not None:
-        connection.close()
+    if (connection := open_.pop(key, None)) is not None:
+        ended.append(connection)
 
 
 def _apply(connection: sqlite3.Connection, now: int, command: Command) -> Answer:
@@ -158,10 +176,15 @@ def _check(path: Path) -> None:
         raise ValueError(f"the sqlite store {path} cannot be made: make the directory {path.parent} first")
     try:
         _make(path)
-        _patiently(lambda: _connect(path, OPENING), OPENING).close()
+        _patiently(partial(_opened, path), OPENING)
     except (OSError, sqlite3.Error) as error:
         if not _is_busy(error):
             raise ValueError(f"the sqlite store {path} cannot be opened: {error}") from None
+
+
+def _opened(path: Path) -> None:
+    with _INSIDE:
+        _connect(path).close()
 
 
 def _make(path: Path) -> None:
@@ -171,15 +194,20 @@ def _make(path: Path) -> None:
 
 
 def _patiently(do: Callable[[], T], patience: float) -> T:
-    """sqlite does not wait by itself while another process mends or puts away its log (sqlite.org/wal.html, section 8)."""
+    """Again while another process has the file, or mends or puts away its log (sqlite.org/wal.html, section 8).
+
+    sqlite itself could wait only for the former, and would be inside meanwhile.
+    """
     until = time.monotonic() + patience
+    pause = PAUSE
     while True:
         try:
             return do()
         except sqlite3.OperationalError as error:
             if not _is_busy(error) or time.monotonic() >= until:
                 raise
-        time.sleep(PAUSE)
+        time.sleep(pause)
+        pause = min(LONGEST_PAUSE, 1.5 * pause)
 
 
 def _is_busy(error: BaseException) -> bool:
@@ -187,8 +215,8 @@ def _is_busy(error: BaseException) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
-def _connect(path: Path, patience: float) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection)
     except BaseException:
@@ -211,10 +239,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS records (identity TEXT PRIMARY KEY, body TEXT, made INTEGER, until INTEGER) WITHOUT ROWID"
-    )
-    connection.execute("CREATE TABLE IF NOT EXISTS fleet (name TEXT PRIMARY KEY, value TEXT)")
-    connection.execute(f"PRAGMA user_version = {SCHEMA}")
-    connection.execute("COMMIT")
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS records (identity TEXT PRIMARY KEY, body TEXT, made INTEGER, until INTEGER) WITHOUT ROWID"
+        )
+        connection.execute("CREATE TABLE IF NOT EXISTS fleet (name TEXT PRIMARY KEY, value TEXT)")
+        connection.execute(f"PRAGMA user_version = {SCHEMA}")

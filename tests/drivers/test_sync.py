@@ -368,7 +368,7 @@ def test_a_draw_that_was_interrupted_does_not_block_the_book(world: World) -> No
 
 def test_in_shadow_a_hold_becomes_a_permit(world: World) -> None:
     class Held(Books):
-        def reserve(self, claim: Claim, now: float, ticket: Ticket | None = None) -> Hold:
+        def reserve(self, claim: Claim, now: float, ticket: Ticket | None = None, who: object = None) -> Hold:
             return Hold(60.0, 60.0, Ticket())
 
     outcome = world.driver(Held(), shadow=True).call(request(), fold((Quota(),)), world)

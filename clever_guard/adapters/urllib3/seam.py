@@ -51,7 +51,7 @@ class Urllib3Adapter:
 
     def start_anew(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may open a connection pool while its own thread does
 
     def accepts(self, client: Any, /) -> bool:
         return isinstance(client, PoolManager | HTTPConnectionPool)
