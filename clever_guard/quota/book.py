@@ -24,6 +24,8 @@ QUEUE_GRACE = 0.1
 """Those behind the head of the queue look again so much later, should the head have given up."""
 PROMISE = 0.25
 """A woken caller has so long to fetch its permit before the promise is forgotten."""
+LOOK = 0.005
+"""Whoever finds every permit in hand promised to others looks again so soon: they may have given up."""
 
 Moves = Counter[tuple[str, str, str]]
 """(label, bucket, op) -> permits; op: granted, used, returned, expired."""
@@ -94,7 +96,7 @@ class Book:
         self.promised.pop(ticket, None)
         self.waiting[ticket] = now + PATIENCE
         head = self._head(now) is ticket and not self.drawing
-        wait = max(0.0, self.ask_at - now) + (0.0 if head else QUEUE_GRACE)
+        wait = max(LOOK if self.lease else 0.0, self.ask_at - now) + (0.0 if head else QUEUE_GRACE)
         self.waiting[ticket] = now + wait + PATIENCE
         return Hold(wait, max(0.0, self.certain - now), ticket, self.bucket)
 
@@ -107,9 +109,12 @@ class Book:
             del self.waiting[ticket]
 
     def promise(self, now: float) -> list[Ticket]:
-        """Whom to wake: as many as there are permits; and the next head, who must look at the time to ask again."""
+        """Whom to wake: as many as there are permits; and the next head, who must look at the time to ask again.
+
+        Nobody who should have looked again long ago: such a one has given up.
+        """
         room = (self.lease.left if self.lease else 0) - len(self.promised)
-        woken = list(self.waiting)[: max(1, room)]
+        woken = [ticket for ticket, until in self.waiting.items() if until >= now][: max(1, room)]
         for ticket in woken[: max(0, room)]:
             del self.waiting[ticket]
             self.promised[ticket] = now + PROMISE

@@ -13,7 +13,7 @@ from clever_guard.testing.emulator import pages
 from clever_guard.testing.emulator.budget import Budget, Window
 from clever_guard.testing.emulator.exchange import Answer, Arrival, Cut, bearer_token, error_answer, json_answer
 from clever_guard.testing.emulator.faults import Faults
-from clever_guard.testing.emulator.headers import date_header, quota_headers, refusal_headers
+from clever_guard.testing.emulator.headers import asks_to_wait, date_header, quota_headers
 from clever_guard.testing.emulator.knobs import Knobs
 from clever_guard.testing.emulator.operations import Operations
 
@@ -103,7 +103,7 @@ class Emulator:
         for name, window in windows.items():
             budgets[name].note(window, now, arrival.headers.get("x-worker", ""), admitted)
         if not admitted:
-            return Answer(429, self._quota(windows, always=True) + refusal_headers(self.knobs))
+            return Answer(429, self._quota(windows, always=True) + asks_to_wait(self.knobs))
         answer = self._faults.after_work(self.knobs, self._work(arrival))
         return replace(answer, headers=answer.headers + self._quota(windows))
 

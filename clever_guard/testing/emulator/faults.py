@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 
 from clever_guard.testing.emulator.exchange import Answer, error_answer
+from clever_guard.testing.emulator.headers import asks_to_wait
 from clever_guard.testing.emulator.knobs import Knobs
 
 
@@ -24,7 +25,8 @@ class Faults:
         return low if low == high else self._random.uniform(low, high)
 
     def error(self, knobs: Knobs) -> Answer:
-        return error_answer(self._random.choice(knobs.error_codes), "Clever API failure")
+        answer = error_answer(self._random.choice(knobs.error_codes), "Clever API failure")
+        return replace(answer, headers=answer.headers + asks_to_wait(knobs)) if answer.status == 503 else answer
 
     def after_work(self, knobs: Knobs, answer: Answer) -> Answer:
         """The answer to a request that may have done work, or an error in its place."""

@@ -34,8 +34,8 @@ def quota_headers(knobs: Knobs, windows: dict[str, Window]) -> list[tuple[str, s
     ]
 
 
-def refusal_headers(knobs: Knobs) -> list[tuple[str, str]]:
-    """What a 429 says besides. Clever documents no Retry-After."""
+def asks_to_wait(knobs: Knobs) -> list[tuple[str, str]]:
+    """What a 429 or 503 says besides. Clever documents no Retry-After."""
     return [("Retry-After", knobs.retry_after)] if knobs.retry_after else []
 
 

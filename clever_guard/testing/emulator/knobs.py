@@ -47,7 +47,7 @@ class Knobs:
     odd_reset: OddReset = ""
     """What X-RateLimit-Reset says instead of when the window ends."""
     retry_after: str = ""
-    """The text of a Retry-After on every 429."""
+    """The text of a Retry-After on every 429 and 503."""
     error_rate: float = 0.0
     """Share of requests answered with one of ``error_codes`` in place of any work."""
     error_after: float = 0.0
