@@ -45,7 +45,7 @@ def test_the_first_instant_of_a_window_is_nearly_idle(limit: int, window: float,
     for one in learnt_windows(limit, window, workers, threads):
         (first, _, _), (second, _, _) = sorted(one.arrivals)[:2]
         assert second - first >= 2 * QUICKEST, "the second is sent when the first has been answered and reported"
-        assert within(one, 0.0) <= 0.25 * limit
+        assert within(one, 0.0) <= 0.05 * limit
         assert one.admitted >= limit - 2
 
 
