@@ -59,6 +59,28 @@ def test_and_one_that_comes_to_its_senses(odd: str) -> None:
         assert min(run.spent()[-3:]) >= LIMIT - 1
 
 
+# --- resets that are only wrong -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("off", [3.0, 10.0, 19.0, 20.0, 30.0])
+def test_a_reset_that_is_late_costs_time_and_no_refusal(off: float) -> None:
+    """Nobody can tell it from a longer window, as long as it is no further ahead than two windows."""
+    with scene(reset_off=off) as run:
+        assert set(run.until(200)) == {200}
+        assert run.emulator.refused == 0
+        assert run.longest_wait <= 2 * WINDOW + LATE
+
+
+@pytest.mark.parametrize("off", [-3.0, -5.0, -10.0, -19.0])
+def test_a_reset_that_is_early_is_found_out(off: float) -> None:
+    """One request at a time asks whether the window is over; what is off by no more than rounding and a second costs nothing."""
+    with scene(reset_off=off) as run:
+        assert set(run.until(150)) == {200}
+        assert max(window.refused for window in run.windows) <= ASKED
+        assert run.emulator.refused <= 1 or off < -3.0
+        assert run.longest_wait <= WINDOW + LATE
+
+
 # --- Retry-After ---------------------------------------------------------------------------------------------------------
 
 ABSURD = {

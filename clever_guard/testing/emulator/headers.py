@@ -25,7 +25,7 @@ _ROUND: dict[str, Callable[[float], int]] = {"floor": math.floor, "ceil": math.c
 def quota_headers(knobs: Knobs, windows: dict[str, Window]) -> list[tuple[str, str]]:
     """X-RateLimit-*, as comma lists where several budgets are named."""
     odd, rounded = _ODD[knobs.odd_reset], _ROUND[knobs.rounding]
-    resets = [odd(rounded(window.end + knobs.skew)) for window in windows.values()]
+    resets = [odd(rounded(window.end + knobs.skew + knobs.reset_off)) for window in windows.values()]
     return [
         ("X-RateLimit-Limit", ", ".join(str(window.limit) for window in windows.values())),
         ("X-RateLimit-Remaining", ", ".join(str(max(0, window.left)) for window in windows.values())),

@@ -44,8 +44,10 @@ class Knobs:
     headerless: float = 0.0
     """Share of the 200s that carry no quota headers."""
     latency: float | tuple[float, float] = 0.0
+    reset_off: float = 0.0
+    """Seconds by which X-RateLimit-Reset is later than the end of the window."""
     odd_reset: OddReset = ""
-    """What X-RateLimit-Reset says instead of when the window ends."""
+    """What it says instead."""
     retry_after: str = ""
     """The text of a Retry-After on every 429 and 503."""
     error_rate: float = 0.0
