@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -43,9 +44,9 @@ def test_tokens_that_share_a_budget_nobody_told_us_of(tokens: str) -> None:
 
 
 def test_tokens_of_one_account_share_a_ledger() -> None:
-    def make(**options: object) -> Guard:
+    def make(**options: Any) -> Guard:
         quota = Quota(limit=LIMIT, window=WINDOW, account=lambda request: "District 42")
-        return Guard(Retry(), quota, **options)  # type: ignore[arg-type]
+        return Guard(Retry(), quota, **options)
 
     with scene(one_budget=True, make=make) as run:
         assert set(in_turn(run, "ABCDEF", 60)) == {200}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from clever_guard import QuotaTimeout
+from clever_guard import Guard, Quota, QuotaTimeout, Retry
 from tests.clocks.setting import LATE, LIMIT, WINDOW, scene
 
 CHANGE = 70.0
@@ -68,10 +70,8 @@ def test_where_nobody_can_wait_so_long_the_caller_is_told() -> None:
 
 
 def test_a_user_who_knows_of_longer_windows_says_so() -> None:
-    from clever_guard import Guard, Quota, Retry
-
-    def make(observers: list[object]) -> Guard:
-        return Guard(Retry(), Quota(limit=LIMIT, window=WINDOW, max_window=5 * WINDOW), observers=observers)  # type: ignore[arg-type]
+    def make(**options: Any) -> Guard:
+        return Guard(Retry(), Quota(limit=LIMIT, window=WINDOW, max_window=5 * WINDOW), **options)
 
     with scene(make=make) as run:
         run.clocks.at(CHANGE, lambda: run.emulator.turn(window=3 * WINDOW))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from typing import Any
+
 import pytest
 
-from clever_guard import ExponentialBackoff, Guard, QuotaTimeout, Retry, presets
+from clever_guard import DeadlineExceeded, ExponentialBackoff, Guard, QuotaTimeout, Retry, presets
 from tests.clocks.setting import LATE, LIMIT, WINDOW, Scene, scene
 
 REASONS = {
@@ -96,8 +99,8 @@ ABSURD = {
 }
 
 
-def retry_alone(**options: object) -> Guard:
-    return Guard(Retry(backoff=ExponentialBackoff(jitter="none")), **options)  # type: ignore[arg-type]
+def retry_alone(**options: Any) -> Guard:
+    return Guard(Retry(backoff=ExponentialBackoff(jitter="none")), **options)
 
 
 @pytest.mark.parametrize("text", ABSURD)
@@ -119,8 +122,10 @@ def test_a_retry_after_that_can_be_is_kept_up_to_a_day(text: str, waited: float,
         assert run.ignored == {}
 
 
-def _failing(code: int, text: str):  # type: ignore[no-untyped-def]
-    share = {"error_rate": 1.0, "error_codes": (503,)} if code == 503 else {"stranger": 1.0, "stranger_at": "reset"}
+def _failing(code: int, text: str) -> AbstractContextManager[Scene]:
+    share: dict[str, Any] = (
+        {"error_rate": 1.0, "error_codes": (503,)} if code == 503 else {"stranger": 1.0, "stranger_at": "reset"}
+    )
     return scene(make=retry_alone, retry_after=text, headerless=1.0, window=1e6, **share)
 
 
@@ -147,12 +152,10 @@ def _nobody_else_is_sent(run: Scene) -> None:
 
 
 def test_a_deadline_ends_what_no_header_may() -> None:
-    def make(**options: object) -> Guard:
+    def make(**options: Any) -> Guard:
         return presets.clever("memory://", deadline=30, **options)
 
     with scene(make=make, retry_after="40000", error_rate=1.0, error_codes=(503,)) as run:
-        from clever_guard import DeadlineExceeded
-
         with pytest.raises(DeadlineExceeded) as caught:
             run.call()
         assert caught.value.retry_in == 40_000
