@@ -19,6 +19,7 @@ from clever_guard.stores.fallback import Fallback
 from clever_guard.testing import Emulator
 from tests.clocks.setting import DAY, HOUR, LATE, LIMIT, WINDOW, Clocks, scene
 
+DEFAULTS = SyncDriver.__init__.__kwdefaults__ or {}
 STEPS = [1.0, -1.0, 40.0, -40.0, HOUR, -HOUR, DAY, -DAY]
 
 # --- the client's wall clock ---------------------------------------------------------------------------------------------
@@ -56,7 +57,7 @@ def unsteady_wall(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
         steps.append(chance.choice([-DAY, -HOUR, -1.0, 1.0, HOUR, DAY]))
         return time.time() + sum(steps)
 
-    monkeypatch.setitem(SyncDriver.__init__.__kwdefaults__, "wall", wall)
+    monkeypatch.setitem(DEFAULTS, "wall", wall)
     yield steps
 
 
@@ -131,7 +132,7 @@ def test_the_clocks_we_choose_cannot_be_set(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(time, "time", lambda: -1e9)
     for clock in (MemoryStore()._clock, Fallback(Down())._clock):
         assert clock() == pytest.approx(time.monotonic() * 1000, abs=60_000)
-    assert SyncDriver.__init__.__kwdefaults__["clock"] is time.monotonic
+    assert DEFAULTS["clock"] is time.monotonic
 
 
 def test_every_pair_of_steps() -> None:

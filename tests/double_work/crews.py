@@ -67,7 +67,7 @@ def crew(name: str, host: str, port: int, clock: VirtualTime) -> Iterator[list[t
         for guard in guards:
             guard.close()
         for client, _ in made:
-            getattr(client, "close", getattr(client, "clear", None))()
+            client.close() if isinstance(client, urllib3.HTTPConnectionPool) else client.clear()
 
 
 def new_time() -> VirtualTime:
