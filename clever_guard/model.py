@@ -165,11 +165,12 @@ class Claim(NamedTuple):
 
 
 class Ticket:
-    """A place in the queue of those who were told to wait; ``wake`` is set by whoever waits."""
+    """A place in the queue of those who were told to wait; ``wake`` is set by whoever waits. ``book`` is the lease books' own."""
 
-    __slots__ = ("wake", "woken")
+    __slots__ = ("book", "wake", "woken")
 
-    def __init__(self) -> None:
+    def __init__(self, book: Any = None) -> None:
+        self.book = book
         self.wake: Callable[[], None] | None = None
         self.woken = False
 

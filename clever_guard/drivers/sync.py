@@ -155,6 +155,8 @@ class SyncDriver:
                     error = raised
                     interruption = interruption if isinstance(raised, Exception) else raised
                     request.now = self._clock()
+                    if isinstance(effect, Wait | Reserve) and effect.ticket is not None:
+                        self._books.leave(effect.ticket, request.now)
         finally:
             error = interruption = None  # an exception whose traceback leads back to it keeps connections alive
 

@@ -91,7 +91,7 @@ class Book:
 
     def queue(self, ticket: Ticket | None, now: float) -> Hold:
         if ticket is None:
-            ticket = Ticket()
+            ticket = Ticket(self)
         ticket.woken = False
         self.promised.pop(ticket, None)
         self.waiting[ticket] = now + PATIENCE
@@ -100,8 +100,14 @@ class Book:
         self.waiting[ticket] = now + wait + PATIENCE
         return Hold(wait, max(0.0, self.certain - now), ticket, self.bucket)
 
+    def leave(self, ticket: Ticket, now: float) -> Sequence[Ticket]:
+        """Its holder will not come back; returns whom to wake, for it may have been promised something."""
+        self.waiting.pop(ticket, None)
+        promised = self.promised.pop(ticket, None) is not None
+        return self.promise(now) if promised and self.waiting else ()
+
     def _head(self, now: float) -> Ticket:
-        """The first who waits. Those who gave up (a deadline, an interruption) did not say so, and are dropped late."""
+        """The first who waits. Those who did not come back and did not say so are dropped late."""
         while True:
             ticket, until = next(iter(self.waiting.items()))
             if until >= now:

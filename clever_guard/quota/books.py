@@ -118,6 +118,13 @@ class Books:
         if wake:
             _call(wake)
 
+    def leave(self, ticket: Ticket, now: float) -> None:
+        """Whoever waited with ``ticket`` gives up: a permit that was kept for it would be kept from those who wait."""
+        with self._lock:
+            book: Book | None = ticket.book
+            wake = book.leave(ticket, now) if book is not None else ()
+        _call(wake)
+
     @property
     def pressing(self) -> bool:
         """Whether there may be a report that should not wait for company. Asked after each call, without the lock."""
