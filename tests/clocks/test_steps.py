@@ -135,6 +135,20 @@ def test_the_clocks_we_choose_cannot_be_set(monkeypatch: pytest.MonkeyPatch) -> 
     assert DEFAULTS["clock"] is time.monotonic
 
 
+# --- the server's clock --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [*STEPS, WINDOW, -WINDOW])
+def test_a_server_whose_clock_is_set_costs_a_permit_or_two(step: float) -> None:
+    """Its numbers follow from nothing then; set by just a window, they even are the old ones again."""
+    with scene() as run:
+        run.clocks.at(67.43, lambda: run.emulator.turn(skew=step))
+        assert set(run.until(150)) == {200}
+        assert run.emulator.refused == 0
+        assert min(run.spent()) >= LIMIT - 1
+        assert run.longest_wait <= WINDOW + LATE
+
+
 def test_every_pair_of_steps() -> None:
     """Wall and store clock set in the same window."""
     for wall, store in itertools.product([-DAY, DAY], [-HOUR, HOUR]):
