@@ -13,6 +13,7 @@ from clever_guard.testing import Emulator
 from clever_guard.testing.emulator import Arrival, Entry, Operations
 from clever_guard.testing.emulator import operations as log
 from clever_guard.testing.emulator.exchange import Answer
+from clever_guard.testing.fleet import EmulatorProcess
 
 HEADERS = {"Authorization": "Bearer TEST_TOKEN", "X-Operation-Id": "first"}
 PATH = "/v2.0/operations"
@@ -110,6 +111,16 @@ def test_the_control_path_tells_everything_but_tokens() -> None:
     (entry,) = json.loads(text)
     assert (entry["operation"], entry["body"].encode("latin-1"), entry["worked"]) == ("first", b"\xff\x00", True)
     assert "TEST_TOKEN" not in text
+
+
+def test_the_command_line_has_the_faults_too() -> None:
+    shares: dict[str, Any] = dict.fromkeys(("drop_upload", "drop_header", "drop_body", "stall_after"), 0.0)
+    with EmulatorProcess(error_after=1.0, stall=0.5, **shares) as server:
+        assert send(server.url).status in (500, 502, 503)
+        with urllib.request.urlopen(server.url + "/_emulator/operations") as answer:
+            (entry,) = json.load(answer)
+    assert entry["worked"]
+    assert entry["fate"].endswith("after work")
 
 
 def test_the_log_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
