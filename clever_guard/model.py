@@ -165,7 +165,7 @@ class Claim(NamedTuple):
 
 
 class Ticket:
-    """A place in the queue of those who were told to wait; ``wake`` is set by whoever waits."""
+    """A place in the queue of those who were told to wait; ``wake`` is set by whoever waits. ``book`` is the lease books' own."""
 
     __slots__ = ("book", "wake", "woken")
 

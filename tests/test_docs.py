@@ -39,7 +39,7 @@ def run_page(page: Path) -> list[tuple[str, str]]:
     return pairs
 
 
-@pytest.mark.parametrize(("page", "texts"), [("ledger", 2), ("stores", 2), ("testing", 3)])
+@pytest.mark.parametrize(("page", "texts"), [("ledger", 2), ("stores", 2), ("testing", 4)])
 def test_the_page_prints_what_it_says(page: str, texts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     pairs = run_page(DOCS / f"{page}.md")

@@ -59,8 +59,16 @@ def demo(limit: int | None, window: float | None, store: str | None, workers: in
 @click.option("--rounding", default="ceil", show_default=True, type=click.Choice(["floor", "ceil", "nearest"]))
 @click.option("--latency", default=0.0, type=click.FloatRange(min=0), help="Seconds before each answer.")
 @click.option("--error-rate", default=0.0, type=click.FloatRange(0, 1), help="Share of answers 500, 502, 503.")
+@click.option("--error-after", default=0.0, type=click.FloatRange(0, 1), help="The same, after the work was done.")
 @click.option("--drop-before", default=0.0, type=click.FloatRange(0, 1), help="Share of connections cut before work.")
+@click.option("--drop-upload", default=0.0, type=click.FloatRange(0, 1), help="Share cut while the body is on its way.")
 @click.option("--drop-after", default=0.0, type=click.FloatRange(0, 1), help="Share of connections cut after work.")
+@click.option("--drop-header", default=0.0, type=click.FloatRange(0, 1), help="Share of answers cut in the header.")
+@click.option("--drop-body", default=0.0, type=click.FloatRange(0, 1), help="Share of answers cut in the body.")
+@click.option(
+    "--stall-after", default=0.0, type=click.FloatRange(0, 1), help="Share of answers that come --stall late."
+)
+@click.option("--stall", default=1.0, type=click.FloatRange(min=0), help="Seconds.")
 @click.option("--stranger", default=0.0, type=click.FloatRange(0, 1), help="Share of windows somebody else takes.")
 @click.option(
     "--stranger-at",

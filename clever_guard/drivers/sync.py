@@ -214,8 +214,7 @@ class SyncDriver:
             refuse(request, effect, self._wall())
             self._pause(max(0.0, min(effect.seconds, time_for(request, effect))), effect.ticket)
         except BaseException:
-            if effect.ticket is not None:
-                self._books.leave(effect.ticket, self._clock())
+            self._give_up(effect.ticket)
             raise
         request.now = self._clock()
         waited = request.now - begun
@@ -226,14 +225,21 @@ class SyncDriver:
     def _reserve(self, effect: Reserve, request: Request, transport: Transport) -> Permit | Hold:
         try:
             answer = self._trips.reserve(effect.claim, effect.ticket)
-        except StoreUnavailable:
-            if not self._shadow:
+        except BaseException as error:
+            self._give_up(effect.ticket)
+            if not (self._shadow and isinstance(error, StoreUnavailable)):
                 raise
             answer = Hold(0.0)
         request.now = self._clock()
         if self._shadow and isinstance(answer, Hold):
+            self._give_up(answer.ticket)
             return Permit(effect.claim, settled=True)
         return answer
+
+    def _give_up(self, ticket: Ticket | None) -> None:
+        """Whoever had this place in the queue does not come back for a permit."""
+        if ticket is not None:
+            self._books.leave(ticket, self._clock())
 
     def _settle(self, effect: Settle, request: Request, transport: Transport) -> None:
         self._books.settle(effect.permit, effect.receipt, self._clock())

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 from clever_guard.model import Claim, Hold, Permit, Receipt, Ticket
 from clever_guard.quota.demand import Demand
@@ -107,7 +106,7 @@ class Book:
         ticket.woken, ticket.book = False, self
         self.promised.pop(ticket, None)
         self.waiting[ticket] = now + PATIENCE
-        head = self._head(now) is ticket and not self.drawing
+        head = self._next(1, now) == [ticket] and not self.drawing
         wait = max(0.0, self._next_look() - now) + (0.0 if head else QUEUE_GRACE)
         self.waiting[ticket] = now + wait + PATIENCE
         return Hold(wait, max(0.0, self.certain - now), ticket, self.bucket)
@@ -116,22 +115,26 @@ class Book:
         """When the head of the queue looks again unless it is woken: at what is in hand when a promise lapses, else at the store."""
         return self.ask_at if self.lease is None else min(self.promised.values(), default=self.ask_at)
 
-    def _head(self, now: float) -> Ticket:
-        """The first who waits. Those who gave up (a deadline, an interruption) did not say so, and are dropped late."""
-        while True:
-            ticket, until = next(iter(self.waiting.items()))
-            if until >= now:
-                return ticket
-            del self.waiting[ticket]
-
     def promise(self, now: float) -> list[Ticket]:
         """Whom to wake: as many as there are permits; and the next head, who must look at the time to ask again."""
         room = (self.lease.left if self.lease else 0) - len(self.promised)
-        woken = list(islice(self.waiting, max(1, room)))
+        woken = self._next(max(1, room), now)
         for ticket in woken[: max(0, room)]:
             del self.waiting[ticket]
             self.promised[ticket] = now + PROMISE
         return woken
+
+    def _next(self, most: int, now: float) -> list[Ticket]:
+        """The first who wait. Those who should have looked again long ago did not say that they gave up; they are dropped on the way."""
+        late: list[Ticket] = []
+        present: list[Ticket] = []
+        for ticket, until in self.waiting.items():
+            (present if until >= now else late).append(ticket)
+            if len(present) == most:
+                break
+        for ticket in late:
+            del self.waiting[ticket]
+        return present
 
     def dismiss(self, ticket: Ticket, now: float) -> list[Ticket]:
         """``ticket`` waits no longer; whom to wake in its place."""
@@ -205,7 +208,7 @@ class Book:
         """The head of the queue when its scout is back, else those for whom there are permits."""
         if lease.kind != "lease" and lease.finished and not self.drawing:
             self.ask_at = now
-            return [next(iter(self.waiting))]
+            return self._next(1, now)
         return self.promise(now) if self.lease is not None else []
 
     def _count_used(self, lease: Lease) -> None:

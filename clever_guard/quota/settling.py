@@ -50,11 +50,16 @@ def refuse(ledger: Ledger, now: int, terms: Terms, report: Report) -> None:
 
 
 def hear_nothing(ledger: Ledger, now: int, terms: Terms, report: Report) -> None:
-    """Answers below 400 without quota headers count as spent; where none were ever heard, keep small windows instead."""
+    """Answers below 400 without quota headers count as spent; where none were ever heard, keep small windows instead.
+
+    So too where none are heard any more: not in a whole window after the last that was known. Else one scout after the other
+    would spend each window until it is refused.
+    """
     ledger.answered += report.blank
-    if ledger.reset and not report.sights:
-        ledger.r_min = max(0, ledger.r_min - report.blank)
-    elif report.blank and not ledger.reset and not ledger.pace:
+    mute = not report.sights and now >= ledger.hi + max(terms.window, ledger.stride)
+    if ledger.reset and not mute:
+        ledger.r_min = ledger.r_min if report.sights else max(0, ledger.r_min - report.blank)
+    elif report.blank and not ledger.pace:
         ledger.pace = 1
-        ledger.r_min = 0
+        ledger.reset = ledger.r_min = 0
         ledger.hi = now + own_window(terms)[0]

@@ -209,10 +209,11 @@ end
 
 local function hear_nothing(ledger, now, terms, report)
   ledger.answered = ledger.answered + report.blank
-  if ledger.reset > 0 and #report.sights == 0 then
-    ledger.r_min = max(0, ledger.r_min - report.blank)
-  elseif report.blank > 0 and ledger.reset == 0 and ledger.pace == 0 then
-    ledger.pace, ledger.r_min, ledger.hi = 1, 0, now + (own_window(terms))
+  local mute = #report.sights == 0 and now >= ledger.hi + max(terms.window, ledger.stride)
+  if ledger.reset > 0 and not mute then
+    if #report.sights == 0 then ledger.r_min = max(0, ledger.r_min - report.blank) end
+  elseif report.blank > 0 and ledger.pace == 0 then
+    ledger.pace, ledger.reset, ledger.r_min, ledger.hi = 1, 0, 0, now + (own_window(terms))
   end
 end
 

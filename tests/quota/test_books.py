@@ -200,6 +200,58 @@ class TestTheQueue:
         assert isinstance(counter.ask(100.2), Hold)
         assert isinstance(counter.ask(100.3), Permit)
 
+    def test_who_finds_all_permits_promised_does_not_spin(self, counter: Counter) -> None:
+        """A wait of 0 would be a busy loop for as long as promises last, and for ever where only waits move the clock."""
+        trip = counter.ask()
+        assert isinstance(trip, Trip)
+        counter.ask()
+        counter.land(trip, 1)
+        now, looks = 100.0, 0
+        while isinstance(answer := counter.ask(now), Hold):
+            now, looks = now + answer.seconds, looks + 1
+            assert answer.seconds >= 0.005
+        assert looks <= 51
+
+    def test_nothing_is_promised_to_those_who_gave_up(self, counter: Counter) -> None:
+        trip = counter.ask()
+        assert isinstance(trip, Trip)
+        gone = counter.ask()
+        assert isinstance(gone, Hold)
+        counter.land(trip, 0, hold=10)
+        later = counter.ask(105.0)
+        assert isinstance(later, Trip)
+        counter.land(later, 1, 105.0)
+        assert isinstance(counter.ask(105.0), Permit)
+
+    def test_who_leaves_is_promised_nothing(self, counter: Counter) -> None:
+        trip = counter.ask()
+        assert isinstance(trip, Trip)
+        gone, stays = counter.ask(), counter.ask()
+        assert isinstance(gone, Hold)
+        assert isinstance(stays, Hold)
+        assert gone.ticket is not None
+        assert stays.ticket is not None
+        counter.books.leave(gone.ticket, 100.0)
+        counter.land(trip, 1)
+        assert (gone.ticket.woken, stays.ticket.woken) == (False, True)
+        assert isinstance(counter.ask(ticket=stays.ticket), Permit)
+
+    def test_what_was_promised_to_one_who_leaves_is_promised_to_the_next(self, counter: Counter) -> None:
+        trip = counter.ask()
+        assert isinstance(trip, Trip)
+        gone, stays = counter.ask(), counter.ask()
+        assert isinstance(gone, Hold)
+        assert isinstance(stays, Hold)
+        assert gone.ticket is not None
+        assert stays.ticket is not None
+        counter.land(trip, 1)
+        counter.books.leave(gone.ticket, 100.0)
+        assert stays.ticket.woken
+        assert isinstance(counter.ask(ticket=stays.ticket), Permit)
+
+    def test_a_ticket_of_nobodys_may_leave(self, counter: Counter) -> None:
+        counter.books.leave(Ticket(), 100.0)
+
     def test_those_who_gave_up_do_not_block_it(self, counter: Counter) -> None:
         trip = counter.ask()
         assert isinstance(trip, Trip)

@@ -524,6 +524,32 @@ class TestAnApiThatSaysNothing:
         sure.send(52_100, Report(lease.now, ("",), blank=2))
         assert (sure.ledger.pace, sure.ledger.r_min) == (0, 96)
 
+    def test_one_that_falls_silent_is_served_so_after_a_whole_window_without_a_word(self, sure: Desk) -> None:
+        """Not sooner: of an API that leaves its headers out now and then, a window's first answer may have none."""
+        end = sure.ledger.hi
+        first = sure.draw(end + 10)
+        sure.send(end + 50, Report(first.now, first.buckets, blank=1))
+        assert sure.ledger.pace == 0
+        later = sure.draw(end + 10_000)
+        sure.send(end + 10_050, Report(later.now, later.buckets, blank=1))
+        assert (sure.ledger.pace, sure.ledger.reset) == (1, 0)
+        assert sure.draw(end + 10_060).granted == 0
+        assert 0 < sure.draw(end + 11_060, 60).granted <= 100 * 1_000 // 13_000
+
+    def test_and_is_believed_again_when_it_speaks(self, sure: Desk) -> None:
+        quiet = sure.ledger.hi + 10_000
+        silent = sure.draw(quiet)
+        sure.send(quiet + 50, Report(silent.now, silent.buckets, blank=1))
+        lease = sure.draw(quiet + 1_060)
+        sure.send(quiet + 1_100, answered(lease, sight(90, quiet + 5_000, quiet + 1_070)))
+        assert (sure.ledger.pace, sure.ledger.r_min) == (0, 90)
+
+    def test_a_refusal_does_not_make_it_silent(self, sure: Desk) -> None:
+        late = sure.ledger.hi + 10_000
+        lease = sure.draw(late)
+        sure.send(late + 50, Report(lease.now, lease.buckets, refused=1))
+        assert sure.ledger.pace == 0
+
     @given(st.integers(1, 10**6), st.integers(100, 10**7))
     def test_own_windows_are_never_of_nothing(self, limit: int, window: int) -> None:
         length, permits = own_window(Terms(limit, window, 1_000))

@@ -175,6 +175,7 @@ class Machine(RuleBasedStateMachine):
                 reached["anew"] += ledger.stride == 0 < old.stride
                 reached["loosed"] += ledger.fixed < old.fixed
                 reached["margin"] += ledger.margin > old.margin
+                reached["mute"] += ledger.pace == 1 and old.reset > 0
 
     @invariant()
     def stored_alike(self) -> None:
@@ -234,6 +235,7 @@ def test_every_store_answers_like_the_pure_ledger(redis_url: str) -> None:
         "recalled",
         "loosed",
         "margin",
+        "mute",
     ]
     missed = [name for name in rare if not reached[name]]
     if missed == ["probe"]:

@@ -4,6 +4,9 @@ knobs     what can be turned
 budget    fixed windows, counted as the server counts them
 headers   what an answer says about its budgets
 pages     collections, records, links
+exchange  a request as it arrives, and what goes back
+faults    what goes wrong with one request
+operations  what became of each request that names its operation
 core      one request in, one answer out; no socket, no clock
 serving   the core behind real sockets (needs the extra ``emulator``)
 
@@ -12,7 +15,9 @@ with Emulator(limit=300, window=6).serve() as server:
     assert server.emulator.refused == 0
 """
 
-from clever_guard.testing.emulator.core import Answer, Arrival, Emulator
+from clever_guard.testing.emulator.core import Emulator
+from clever_guard.testing.emulator.exchange import Answer, Arrival
 from clever_guard.testing.emulator.knobs import Knobs
+from clever_guard.testing.emulator.operations import Entry, Operations
 
-__all__ = ["Answer", "Arrival", "Emulator", "Knobs"]
+__all__ = ["Answer", "Arrival", "Emulator", "Entry", "Knobs", "Operations"]

@@ -4,53 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from clever_guard.testing.emulator import pages
 from clever_guard.testing.emulator.budget import Budget, Window
-from clever_guard.testing.emulator.headers import date_header, quota_headers
+from clever_guard.testing.emulator.exchange import Answer, Arrival, Cut, bearer_token, error_answer, json_answer
+from clever_guard.testing.emulator.faults import Faults
+from clever_guard.testing.emulator.headers import asks_to_wait, date_header, quota_headers
 from clever_guard.testing.emulator.knobs import Knobs
+from clever_guard.testing.emulator.operations import Operations
 
 if TYPE_CHECKING:
     from clever_guard.testing.emulator.serving import Served
 
 CONTROL = "/_emulator/"
 WORK = "operations"
-"""POST /v2.0/operations does work that must not be done twice; every body is remembered."""
+"""POST /v2.0/operations does work that must not be done twice; so do PUT, PATCH and DELETE there and below. Bodies are remembered."""
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
 KEPT_BODIES = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A request as it arrived; ``headers`` in lower case."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = b""
-    origin: str = "http://api.clever.com"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes back, after ``delay`` seconds. ``cut``: the connection ends instead."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes = b""
-    delay: float = 0.0
-    cut: bool = False
 
 
 class Emulator:
     """The API. Deterministic for a seed and a sequence of requests. Not locked: one thread at a time.
 
-    Memory is bounded: 2000 windows a budget, 20,000 arrivals a window, 100,000 bodies; counts go on.
+    Memory is bounded: 2000 windows a budget, 20,000 arrivals a window, 100,000 bodies and entries of the
+    operation log; counts go on.
     """
 
     def __init__(self, knobs: Knobs | None = None, **turned: Any) -> None:
@@ -60,22 +41,31 @@ class Emulator:
 
     def reset(self) -> None:
         """Forget everything that happened."""
-        self._random = random.Random(self.knobs.seed)
+        self._faults = Faults(self.knobs.seed)
         self.budgets: dict[str, dict[str, Budget]] = {}
         """By token and bucket name."""
         self.statuses: Counter[int] = Counter()
         self.cuts: Counter[str] = Counter()
         self.work: list[tuple[bytes, str | None]] = []
-        """(body, Idempotency-Key) of every operation that was carried out, in order."""
+        """(body, Idempotency-Key) of every POST that was carried out, in order."""
+        self._keys: set[str] = set()
+        self.operations = Operations()
+        """Every request that names its operation, and what became of it."""
 
     def turn(self, **turned: Any) -> None:
-        """Turn knobs in the middle of a run. Windows that are open keep the limit they have; other buckets begin anew."""
+        """Turn knobs in the middle of a run. Windows that are open keep the limit and the end they have.
+
+        One bucket that is renamed goes on; where there are more or fewer than before, all begin anew.
+        """
         self.knobs = replace(self.knobs, **turned)
         for token, budgets in list(self.budgets.items()):
-            limits = self._limits(_digest(token)[:6])
+            limits = self._limits(token)
+            if len(limits) == len(budgets) == 1:
+                budgets = dict(zip(limits, budgets.values(), strict=True))
             if limits.keys() != budgets.keys():
                 del self.budgets[token]
                 continue
+            self.budgets[token] = budgets
             for name, budget in budgets.items():
                 budget._knobs, budget.limit = self.knobs, limits[name]
 
@@ -85,61 +75,74 @@ class Emulator:
         """The answer to ``arrival`` at ``now`` (true epoch seconds)."""
         if arrival.path.startswith(CONTROL):
             return self._control(arrival)
-        low, high = self.knobs.latencies
-        delay = low if low == high else self._random.uniform(low, high)
-        if self._happens(self.knobs.drop_before):
-            return self._cut("before", delay)
+        delay = self._faults.latency(self.knobs)
+        if self._faults.happens(self.knobs.drop_before):
+            return self._cut("before", arrival, delay)
         answer = self._answer(arrival, now)
         self.statuses[answer.status] += 1
-        if answer.status < 400 and self._happens(self.knobs.drop_after):
-            return self._cut("after", delay)
-        return replace(answer, delay=delay, headers=answer.headers + date_header(self.knobs, now))
+        answer = self._faults.on_the_way_back(self.knobs, answer)
+        if answer.cut:
+            self.cuts[answer.cut] += 1
+        self.operations.enter(arrival, answer)
+        return replace(answer, delay=delay + answer.delay, headers=answer.headers + date_header(self.knobs, now))
+
+    def cuts_upload(self, arrival: Arrival) -> bool:
+        """Whether the connection ends while the body of ``arrival`` is on its way. For what has the connection to ask."""
+        cut = not arrival.path.startswith(CONTROL) and self._faults.happens(self.knobs.drop_upload)
+        if cut:
+            self._cut("upload", arrival, 0.0)
+        return cut
 
     def _answer(self, arrival: Arrival, now: float) -> Answer:
-        token = _token(arrival.headers.get("authorization"))
+        token = bearer_token(arrival.headers.get("authorization"))
         if token is None:
-            return _says(401, "Invalid auth")
-        windows = {name: budget.at(now) for name, budget in self._budgets(token).items()}
+            return error_answer(401, "Invalid auth")
+        budgets = self._budgets("" if self.knobs.one_budget else token)
+        windows = {name: budget.at(now) for name, budget in budgets.items()}
         admitted = all(window.left > 0 for window in windows.values())
         for name, window in windows.items():
-            self.budgets[token][name].note(window, now, arrival.headers.get("x-worker", ""), admitted)
+            budgets[name].note(window, now, arrival.headers.get("x-worker", ""), admitted)
         if not admitted:
-            return Answer(429, self._quota(windows, always=True))
-        answer = self._work(arrival)
+            return Answer(429, self._quota(windows, always=True) + asks_to_wait(self.knobs))
+        answer = self._faults.after_work(self.knobs, self._work(arrival))
         return replace(answer, headers=answer.headers + self._quota(windows))
 
     def _work(self, arrival: Arrival) -> Answer:
-        if self._happens(self.knobs.error_rate):
-            return _says(self._random.choice(self.knobs.error_codes), "Clever API failure")
-        if arrival.method == "POST" and arrival.path.rstrip("/").endswith("/" + WORK):
+        if self._faults.happens(self.knobs.error_rate):
+            return self._faults.error(self.knobs)
+        if WORK in arrival.path.split("/") and arrival.method in WRITES:
             return self._operate(arrival)
         if arrival.method not in ("GET", "HEAD"):
-            return _says(501, "Not implemented")
+            return error_answer(501, "Not implemented")
         try:
             found = pages.answer(self.knobs, arrival.path, arrival.query, arrival.origin)
         except pages.BadRequest as error:
-            return _says(error.status, str(error))
-        return _json(200, found)
+            return error_answer(error.status, str(error))
+        return json_answer(200, found, worked=True)
 
     def _operate(self, arrival: Arrival) -> Answer:
+        """Work that a second POST with the same Idempotency-Key does not do again."""
         key = arrival.headers.get("idempotency-key")
-        if (key is None or all(key != known for _, known in self.work)) and len(self.work) < KEPT_BODIES:
+        if arrival.method != "POST":
+            return json_answer(200, {"data": {}}, worked=True)
+        known = key is not None and key in self._keys
+        if not known and len(self.work) < KEPT_BODIES:
             self.work.append((arrival.body, key))
-        return _json(201, {"data": {"number": len(self.work)}})
+            self._keys.update({key} if key is not None else ())
+        return json_answer(201, {"data": {"number": len(self.work)}}, worked=not known)
 
     # -- budgets -----------------------------------------------------------------------------------------------------------
 
     def _budgets(self, token: str) -> dict[str, Budget]:
         if token not in self.budgets:
-            limits = self._limits(_digest(token)[:6])
-            self.budgets[token] = {name: Budget(self.knobs, limit) for name, limit in limits.items()}
+            self.budgets[token] = {name: Budget(self.knobs, limit) for name, limit in self._limits(token).items()}
         return self.budgets[token]
 
-    def _limits(self, name: str) -> dict[str, int]:
-        return dict(self.knobs.buckets) or {name: self.knobs.limit}
+    def _limits(self, token: str) -> dict[str, int]:
+        return dict(self.knobs.buckets) or {self.knobs.bucket or _digest(token)[:6]: self.knobs.limit}
 
     def _quota(self, windows: dict[str, Window], *, always: bool = False) -> list[tuple[str, str]]:
-        if self._happens(self.knobs.headerless) and not (always and self.knobs.headerless < 1):
+        if self._faults.happens(self.knobs.headerless) and not (always and self.knobs.headerless < 1):
             return []
         return quota_headers(self.knobs, windows)
 
@@ -171,32 +174,35 @@ class Emulator:
             "cuts": dict(self.cuts),
             "work": len(self.work),
             "worked_twice": len(self.work) - len(set(self.work)),
+            "fates": dict(self.operations.fates()),
         }
 
     def _control(self, arrival: Arrival) -> Answer:
         what = arrival.path.removeprefix(CONTROL)
         if what == "truth":
-            return _json(200, self.truth())
+            return json_answer(200, self.truth())
+        if what == "operations":
+            return json_answer(200, [entry.plain() for entry in self.operations])
         if what == "reset":
             self.reset()
-            return _json(200, {})
+            return json_answer(200, {})
         if what == "knobs" and arrival.method == "POST":
             return self._turn(arrival.body)
-        return _says(404, "the control path knows truth, reset and knobs")
+        return error_answer(404, "the control path knows truth, operations, reset and knobs")
 
     def _turn(self, body: bytes) -> Answer:
         try:
             self.turn(**json.loads(body))
         except (ValueError, TypeError) as error:
-            return _says(400, str(error))
-        return _json(200, {})
+            return error_answer(400, str(error))
+        return json_answer(200, {})
 
-    def _cut(self, when: Literal["before", "after"], delay: float) -> Answer:
+    def _cut(self, when: Cut, arrival: Arrival, delay: float) -> Answer:
+        """Nothing was done, and nothing is answered."""
+        answer = Answer(0, [], delay=delay, cut=when)
         self.cuts[when] += 1
-        return Answer(0, [], delay=delay, cut=True)
-
-    def _happens(self, share: float) -> bool:
-        return share > 0 and self._random.random() < share
+        self.operations.enter(arrival, answer)
+        return answer
 
     def serve(
         self,
@@ -214,19 +220,5 @@ class Emulator:
         return Served(self, host, port, certificate, clock)
 
 
-def _token(authorization: str | None) -> str | None:
-    scheme, _, token = (authorization or "").partition(" ")
-    known = scheme.lower() == "bearer" and token and token.isascii() and token.isprintable() and " " not in token
-    return token if known else None
-
-
 def _digest(token: str) -> str:
     return hashlib.blake2b(token.encode(), digest_size=16).hexdigest()
-
-
-def _json(status: int, body: Any) -> Answer:
-    return Answer(status, [("Content-Type", "application/json")], json.dumps(body).encode())
-
-
-def _says(status: int, message: str) -> Answer:
-    return _json(status, {"error": message})

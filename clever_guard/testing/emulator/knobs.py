@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias, get_args
 
 COLLECTIONS = ("students", "teachers", "schools", "sections", "districts", "contacts", "courses", "terms", "events")
+
+SHARES = (
+    "headerless",
+    "stranger",
+    "error_rate",
+    "error_after",
+    "drop_before",
+    "drop_upload",
+    "drop_after",
+    "drop_header",
+    "drop_body",
+    "stall_after",
+)
+"""Knobs from 0 to 1."""
+OddReset: TypeAlias = Literal["", "past", "milliseconds", "year 9999", "negative", "far"]
+"""Two hours ago, a thousandfold, the end of time, with a minus, a week ahead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,17 +44,39 @@ class Knobs:
     headerless: float = 0.0
     """Share of the 200s that carry no quota headers."""
     latency: float | tuple[float, float] = 0.0
+    reset_off: float = 0.0
+    """Seconds by which X-RateLimit-Reset is later than the end of the window."""
+    odd_reset: OddReset = ""
+    """What it says instead."""
+    retry_after: str = ""
+    """The text of a Retry-After on every 429 and 503."""
     error_rate: float = 0.0
+    """Share of requests answered with one of ``error_codes`` in place of any work."""
+    error_after: float = 0.0
+    """Share of those that did their work and are answered so all the same."""
     error_codes: tuple[int, ...] = (500, 502, 503)
     drop_before: float = 0.0
     """Share of requests whose connection is cut before anything is processed or counted."""
+    drop_upload: float = 0.0
+    """Share of requests with a body whose connection is cut while the body is on its way: nothing is processed or counted."""
     drop_after: float = 0.0
     """Share whose connection is cut after the work was done, in place of the answer."""
+    drop_header: float = 0.0
+    """Share of answers that break off within the header."""
+    drop_body: float = 0.0
+    """Share of answers that break off within the body."""
+    stall_after: float = 0.0
+    """Share of those that did their work and are answered ``stall`` seconds late, when a client has given up waiting."""
+    stall: float = 1.0
     stranger: float = 0.0
     """Share of each window that somebody else takes with the same token."""
     stranger_at: Literal["spread", "reset"] = "spread"
     buckets: Mapping[str, int] = field(default_factory=dict)
     """Several budgets in one header, name to limit (Clever has answered ``all, none`` with ``200, 1200``)."""
+    bucket: str = ""
+    """The name of the one bucket there is; default: six hex digits made of the token. Turned in mid-run, it is renamed."""
+    one_budget: bool = False
+    """All tokens draw on one budget."""
     records: int = 1000
     """In each collection."""
     absolute_links: bool = False
@@ -55,7 +93,13 @@ class Knobs:
             raise ValueError(f"rounding={self.rounding!r}: write floor, ceil or nearest")
         if self.stranger_at not in ("spread", "reset"):
             raise ValueError(f"stranger_at={self.stranger_at!r}: write spread or reset")
-        for name in ("headerless", "error_rate", "drop_before", "drop_after", "stranger"):
+        if self.odd_reset not in get_args(OddReset):
+            raise ValueError(
+                f"odd_reset={self.odd_reset!r}: write one of {', '.join(filter(None, get_args(OddReset)))}"
+            )
+        if not self.stall >= 0:
+            raise ValueError(f"stall={self.stall}: give seconds of 0 or more")
+        for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)}: give a share from 0 to 1")
         if isinstance(self.latency, list):  # as JSON has it

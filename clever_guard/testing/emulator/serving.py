@@ -7,12 +7,14 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 import uvicorn
 
-from clever_guard.testing.emulator.core import Answer, Arrival, Emulator
+from clever_guard.testing.emulator.core import Emulator
+from clever_guard.testing.emulator.exchange import Answer, Arrival
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -26,33 +28,58 @@ class App:
         self._clock = clock
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        call = await _read(scope, receive)
-        answer = self.emulator.handle(call, self._clock())
+        arrival = _arrival(scope)
+        body = await self._body(arrival, receive)
+        if body is None:
+            return _cut(send)
+        answer = self.emulator.handle(replace(arrival, body=body), self._clock())
         if answer.delay:
             await asyncio.sleep(answer.delay)
-        if answer.cut:
+        if answer.cut in ("header", "body"):
+            await _write_part(answer, send)
+        elif answer.cut:
             _cut(send)
         else:
-            await _write(answer, send, call.method == "HEAD")
+            await _write(answer, send, arrival.method == "HEAD")
+
+    async def _body(self, arrival: Arrival, receive: Receive) -> bytes | None:
+        """All of it; None where the connection is to be cut meanwhile."""
+        body, more = b"", True
+        while more:
+            message = await receive()
+            more = bool(message.get("more_body"))
+            if not body and message.get("body") and self.emulator.cuts_upload(arrival):
+                return None
+            body += message.get("body", b"")
+        return body
 
 
-async def _read(scope: dict[str, Any], receive: Receive) -> Arrival:
+def _arrival(scope: dict[str, Any]) -> Arrival:
+    """Without its body, which has still to come."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            break
     origin = f"{scope['scheme']}://{headers.get('host', '')}"
-    return Arrival(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers, body, origin)
+    return Arrival(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), headers, origin=origin)
 
 
 async def _write(answer: Answer, send: Send, head: bool) -> None:
-    headers = [(name.encode(), value.encode()) for name, value in answer.headers]
-    headers.append((b"content-length", str(len(answer.body)).encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
     await send({"type": "http.response.body", "body": b"" if head else answer.body})
+
+
+def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
+    headers = [(name.encode(), value.encode()) for name, value in answer.headers]
+    return [*headers, (b"content-length", str(len(answer.body)).encode())]
+
+
+async def _write_part(answer: Answer, send: Any) -> None:
+    """So much of header or body as is kept, then the end of the connection."""
+    lines = b"".join(b"%s: %s\r\n" % header for header in _headers(answer))
+    head = b"HTTP/1.1 %d .\r\n%s\r\n" % (answer.status, lines)
+    part, before = (head, b"") if answer.cut == "header" else (answer.body, head)
+    transport = send.__self__.transport
+    transport.write(before + part[: int(answer.kept * len(part))])
+    transport.close()
+    await asyncio.sleep(0)  # uvicorn hears of the end before it misses an answer
 
 
 def _cut(send: Any) -> None:
