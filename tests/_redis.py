@@ -122,8 +122,12 @@ class RedisServer:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
-            if self._wait_until_up():
-                return
+            try:
+                if self._wait_until_up():
+                    return
+            except BaseException:
+                self.stop()
+                raise
             self._end()
             self.port = free_port()
         raise RedisMissing(f"{self._binary} does not start")
@@ -161,6 +165,25 @@ class RedisServer:
 
     def kill(self) -> None:
         self._end()
+
+    def shut_down(self) -> None:
+        """SIGTERM: with save points among the options it leaves a snapshot, which ``start`` reads again."""
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._end()
+
+    def forget(self) -> None:
+        """No snapshot is left to read."""
+        (Path(self._folder) / "dump.rdb").unlink(missing_ok=True)
+
+    def start(self) -> None:
+        """Come back after ``kill`` or ``shut_down``. Raises RedisMissing where the port was taken meanwhile."""
+        port = self.port
+        self._start()
+        if self.port != port:
+            raise RedisMissing(f"port {port} was taken by somebody else while the server was down")
 
     def stop(self) -> None:
         self._end()

@@ -39,12 +39,19 @@ class EmulatorProcess:
             text=True,
             start_new_session=True,
         )
+        try:
+            self.url = self._told()
+        except BaseException:
+            self.close()
+            raise
+
+    def _told(self) -> str:
+        """Its address, which is the first thing it says."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line.startswith("http://"):
-            self.close()
             raise RuntimeError("the emulator did not start")
-        self.url = line.split()[0]
+        return line.split()[0]
 
     def truth(self) -> dict[str, Any]:
         """What really happened, from the emulator's own log."""

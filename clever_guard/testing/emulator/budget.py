@@ -12,6 +12,8 @@ from clever_guard.testing.emulator.knobs import Knobs
 KEPT_WINDOWS = 2_000
 KEPT_ARRIVALS = 20_000
 """Of each window; the counts go on."""
+KEPT_REFUSALS = 100
+"""Told of each window: when, in seconds after its start, and to whom."""
 
 
 @dataclass(slots=True)
@@ -46,6 +48,7 @@ class Window:
             "first": self.first,
             "last": self.last,
             "workers": dict(self.workers),
+            "refusals": [(at, worker) for at, worker, admitted in self.arrivals if not admitted][:KEPT_REFUSALS],
         }
 
 
