@@ -36,7 +36,7 @@ class Api:
 
     def __post_init__(self) -> None:
         self.emulator = Emulator(limit=self.limit, window=self.window)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # handlers of a test may call
 
     def send(self, request: Request, /) -> Outcome:
         headers = {"authorization": request.headers.get("Authorization") or ""}
