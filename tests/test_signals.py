@@ -28,7 +28,7 @@ from clever_guard.stores.fallback import Fallback
 from clever_guard.stores.sqlite import SqliteStore
 from clever_guard.testing import Emulator
 from clever_guard.testing.clock import VirtualTime
-from tests.points import Place, World, watched
+from tests._points import Place, World, watched
 from tests.test_forks import in_child
 
 TOKEN = {"Authorization": "Bearer secret-token"}

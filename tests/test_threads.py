@@ -22,7 +22,7 @@ from clever_guard.stores.fallback import REMEMBERED, Fallback
 from clever_guard.testing import Emulator
 from clever_guard.testing.clock import VirtualTime
 from clever_guard.testing.emulator.core import Arrival
-from tests.points import Fields
+from tests._points import Fields
 
 
 @dataclass

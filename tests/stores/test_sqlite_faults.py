@@ -22,7 +22,7 @@ import pytest
 from clever_guard import Guard, Quota, Retry, StoreUnavailable
 from clever_guard.quota.store import Command, Draw, Terms
 from clever_guard.stores.sqlite import SqliteStore
-from tests.points import Place, watched
+from tests._points import Place, watched
 from tests.test_forks import in_child
 from tests.test_threads import Api, call
 
