@@ -22,7 +22,7 @@ from clever_guard.stores.fallback import Fallback
 from clever_guard.stores.sqlite import SqliteStore
 from clever_guard.testing import Emulator
 from clever_guard.testing.clock import VirtualTime
-from tests.points import LIMIT, Interrupted, Place, World, interrupted, watched
+from tests._points import LIMIT, Interrupted, Place, World, interrupted, watched
 
 TOKEN = {"Authorization": "Bearer secret-token"}
 PATH = "/v2.0/students?limit=1"

@@ -17,18 +17,19 @@ import pytest
 import urllib3
 from prometheus_client import CollectorRegistry, generate_latest
 
-from clever_guard import Guard, Quota, Retry
+from clever_guard import Guard, GuardError, Quota, Retry, StoreUnavailable
 from clever_guard.drivers.sync import pause
 from clever_guard.model import Claim, Permit, Ticket
 from clever_guard.observe.prometheus import PrometheusObserver
 from clever_guard.quota.book import Book
 from clever_guard.quota.books import Books
 from clever_guard.quota.lease import Lease
+from clever_guard.stores import MemoryStore
 from clever_guard.stores.fallback import Fallback
 from clever_guard.stores.sqlite import SqliteStore
 from clever_guard.testing import Emulator
 from clever_guard.testing.clock import VirtualTime
-from tests.points import Place, World, watched
+from tests._points import Place, World, watched
 from tests.test_forks import in_child
 
 TOKEN = {"Authorization": "Bearer secret-token"}
@@ -141,16 +142,22 @@ def test_another_threads_lock_is_waited_for() -> None:
     thread.join()
 
 
-def test_the_guard_may_be_closed_in_the_midst_of_a_call() -> None:
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_the_guard_may_be_closed_in_the_midst_of_a_call(kind: str, tmp_path: Path) -> None:
     """As a handler of SIGTERM does. The call that it interrupted may end either way, but it ends."""
+
+    def make_store(time: VirtualTime) -> MemoryStore | SqliteStore:
+        return SqliteStore(tmp_path / "quota.db", clock=time.milliseconds) if kind == "sqlite" else MemoryStore()
+
     for number in range(1, 500, 7):
-        world = World(warm=2)
-        with watched(Place(number, world.guard.close)):
+        world = World(make_store, warm=0)
+        with watched(Place(number, lambda world=world: [world.guard.close(), world.store.close()])):
             try:
                 world.call()
-            except Exception as error:
+            except (GuardError, StoreUnavailable) as error:
                 assert "closed" in str(error), (number, error)
         assert not world.guard.engine._books._lock.locked()
+        world.store.close()
 
 
 def test_waking_takes_no_lock_that_the_sleeper_may_hold() -> None:

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import weakref
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any, Protocol, TypeAlias
@@ -32,6 +34,8 @@ class Numbers(Protocol):
     """Cells by series and label values; the same cell for the same question."""
 
     def cell(self, name: str, labels: Labels, /) -> Any: ...
+
+    def after_fork(self) -> None: ...
 
     def tally(self, number: Any, times: Any, /) -> Tally | ChildTally: ...
 
@@ -110,6 +114,9 @@ class Own(Collector):
     def tally(self, number: Number, times: Times, /) -> Tally:
         return Tally(number, times)
 
+    def after_fork(self) -> None:
+        """There is no lock."""
+
     def describe(self) -> list[Metric]:
         """The names, so that a registry notices when another collector has them."""
         return [_family(series) for series in SERIES.values()]
@@ -122,6 +129,59 @@ class Own(Collector):
             yield family
 
 
+class Child:
+    """One of prometheus_client's children, found when it is first needed."""
+
+    __slots__ = ("_child", "_labels", "_metric", "_queue")
+
+    def __init__(self, metric: Any, labels: Labels, queue: Queue) -> None:
+        self._metric = metric
+        self._labels = labels
+        self._queue = queue
+        self._child: Any = None
+
+    def inc(self, amount: float = 1.0) -> None:
+        self._queue.put(self, "inc", amount)
+
+    def set(self, value: float) -> None:
+        self._queue.put(self, "set", value)
+
+    def observe(self, seconds: float) -> None:
+        self._queue.put(self, "observe", seconds)
+
+    def do(self, how: str, value: float) -> None:
+        if self._child is None:
+            self._child = self._metric.labels(*self._labels)
+        getattr(self._child, how)(value)
+
+
+class Queue:
+    """What is to be counted, one after the other.
+
+    prometheus_client's locks are not made for a thread that holds one and comes again, as a signal handler does. So whoever finds
+    somebody counting leaves it to them: they look once more after they have let go.
+    """
+
+    def __init__(self) -> None:
+        self.start_anew()
+
+    def start_anew(self) -> None:
+        """Also in a forked child: another thread of the parent may be counting, and goes on there."""
+        self._lock = threading.Lock()
+        self._left: deque[tuple[Child, str, float]] = deque()
+
+    def put(self, child: Child, how: str, value: float) -> None:
+        self._left.append((child, how, value))
+        while self._left and not self._lock.locked():
+            with self._lock:
+                self._count()
+
+    def _count(self) -> None:
+        while self._left:
+            child, how, value = self._left.popleft()
+            child.do(how, value)
+
+
 class Children:
     """prometheus_client's own metrics and their children."""
 
@@ -129,9 +189,13 @@ class Children:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._metrics = {name: self._made(series, registry) for name, series in SERIES.items()}
+        self._queue = Queue()
+
+    def after_fork(self) -> None:
+        self._queue.start_anew()
 
     def cell(self, name: str, labels: Labels, /) -> Any:
-        return self._metrics[name].labels(*labels)
+        return Child(self._metrics[name], labels, self._queue)
 
     def tally(self, number: Any, times: Any, /) -> ChildTally:
         return ChildTally(number, times)

@@ -77,6 +77,7 @@ class PrometheusObserver:
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
         self._following = threading.RLock()  # a signal handler may emit while its own thread is here
+        self._numbers.after_fork()
 
     def __call__(self, event: events.Event) -> None:
         tally = self._tallies.get(event[:4])  # of calls and attempts: no other event has a method in its third place

@@ -6,7 +6,7 @@ record of an earlier boot that is a clock which ran backwards, and the ledger ha
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
 import os
 import sqlite3
 import threading
@@ -128,9 +128,12 @@ class SqliteStore:
         held: _Held | None = getattr(self._local, "held", None)
         if held is None or held.pid != os.getpid():
             self._close_ended()
-            held = self._local.held = _Held(_connect(self.path))
+            held = self._local.held = _Held(_connect(self.path), _file_at(self.path))
             self._open[id(held)] = held.connection
             weakref.finalize(held, _let_go, self._open, self._ended, id(held)).atexit = False
+        elif held.file != _file_at(self.path):
+            self.close()
+            raise sqlite3.OperationalError("the file was deleted or replaced, and will be opened anew")
         return held.connection
 
     def _close_ended(self) -> None:
@@ -147,8 +150,10 @@ class SqliteStore:
 class _Held:
     """A connection that belongs to a thread, and goes with it."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, file: tuple[int, int] | None) -> None:
         self.connection = connection
+        self.file = file
+        """What it is open on: a connection goes on with a file that nobody else can find any more."""
         self.pid = os.getpid()
 
 
@@ -175,7 +180,6 @@ def _check(path: Path) -> None:
     if not path.parent.is_dir():
         raise ValueError(f"the sqlite store {path} cannot be made: make the directory {path.parent} first")
     try:
-        _make(path)
         _patiently(partial(_opened, path), OPENING)
     except (OSError, sqlite3.Error) as error:
         if not _is_busy(error):
@@ -188,9 +192,29 @@ def _opened(path: Path) -> None:
 
 
 def _make(path: Path) -> None:
-    """A file of our own mode. One that is there is not touched: closing any descriptor of it would drop this process' locks."""
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    """A file of our own mode. One that is there is not touched: closing any descriptor of it would drop this process' locks.
+
+    The log of a file that was deleted is not the new one's. Processes take turns by a lock on the folder.
+    """
+    if path.exists():
+        return
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not path.exists():
+            for rest in ("-wal", "-shm"):
+                path.with_name(path.name + rest).unlink(missing_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    finally:
+        os.close(folder)
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _patiently(do: Callable[[], T], patience: float) -> T:
@@ -203,7 +227,7 @@ def _patiently(do: Callable[[], T], patience: float) -> T:
     while True:
         try:
             return do()
-        except sqlite3.OperationalError as error:
+        except (sqlite3.OperationalError, BlockingIOError) as error:
             if not _is_busy(error) or time.monotonic() >= until:
                 raise
         time.sleep(pause)
@@ -212,11 +236,14 @@ def _patiently(do: Callable[[], T], patience: float) -> T:
 
 def _is_busy(error: BaseException) -> bool:
     """Locked by another process. Extended codes keep the primary one in their last byte."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    return isinstance(error, BlockingIOError) or getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+    _make(path)
+    connection = sqlite3.connect(
+        path.as_uri() + "?mode=rw", uri=True, timeout=0, isolation_level=None, check_same_thread=False
+    )
     try:
         _prepare(connection)
     except BaseException:

@@ -20,6 +20,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """Answers by script, and remembers what came."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def handle_one(self) -> None:
         body = self._chunks() if "Transfer-Encoding" in self.headers else self._block()
