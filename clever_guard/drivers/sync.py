@@ -210,6 +210,8 @@ class SyncDriver:
             answer = Hold(0.0)
         request.now = self._clock()
         if self._shadow and isinstance(answer, Hold):
+            if answer.ticket is not None:
+                self._books.leave(answer.ticket, request.now)
             return Permit(effect.claim, settled=True)
         return answer
 
