@@ -24,7 +24,7 @@ def test_no_work_is_done_twice_and_none_is_lost(crew: str) -> None:
     assert not tally.broken
     assert tally.operations == sum(tally.answers.values()) == 750
     assert all(tally.fates[fate] for fate in SENT), tally.fates
-    assert tally.repeated > 40
+    assert tally.repeated > 30
     assert tally.done > 500
     assert set(tally.methods) == set(METHODS)
     assert set(tally.bodies) == {*KINDS, "none"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clever_guard import DeadlineExceeded, QuotaTimeout, options
+from clever_guard import DeadlineExceeded, Guard, QuotaTimeout, options, presets
 from tests.clocks.setting import LIMIT, WINDOW, Scene, scene
 
 
@@ -62,6 +62,18 @@ def test_an_interrupted_caller_leaves_the_queue_too() -> None:
         begun = run.clocks.clock()
         assert run.calls(LIMIT) == {200: LIMIT}
         assert run.clocks.clock() - begun < WINDOW + 1
+
+
+def test_in_shadow_mode_nobody_stands_in_the_queue() -> None:
+    def make(**options: Any) -> Guard:
+        return presets.clever("memory://", limit=LIMIT, window=WINDOW, mode="shadow", **options)
+
+    with scene(make=make) as run:
+        found = run.calls(3 * LIMIT)
+        assert found == {200: LIMIT, 429: 2 * LIMIT}
+        assert run.clocks.waits == []
+        books = run.guard.engine._books._books.values()
+        assert [len(book.waiting) + len(book.promised) for book in books] == [0]
 
 
 def test_threads_that_wait_beside_threads_that_do_not() -> None:
