@@ -32,13 +32,12 @@ def resolve(base: str, link: str) -> str:
     try:
         address = urljoin(base, link)
         there = urlsplit(address)
-        same = origin(there) == origin(urlsplit(base)) and not (there.username or there.password)
+        same = origin(there) == origin(urlsplit(base)) and "@" not in there.netloc
     except ValueError:
         raise ForeignLink("the next link is no address that may be followed") from None
     if not same:
-        raise ForeignLink(
-            f"the next link leads to {there.scheme}://{there.hostname}, away from the first page's origin"
-        )
+        place = f"{there.scheme}://{there.hostname}"
+        raise ForeignLink(f"the next link leads to {place:.80}, away from the first page's origin")
     return address
 
 
@@ -47,7 +46,7 @@ def origin(address: SplitResult) -> tuple[str, str, int]:
     scheme = address.scheme.lower()
     if scheme not in PORTS or not address.hostname:
         raise ValueError("not an http address with a host")
-    return scheme, address.hostname.lower(), address.port or PORTS[scheme]
+    return scheme, address.hostname.lower(), PORTS[scheme] if address.port is None else address.port
 
 
 def records(page: Any) -> list[Any] | None:

@@ -71,7 +71,7 @@ def _fetch(client: Any, address: str, headers: Mapping[str, str] | None, request
         raise PageError(f"a page was answered with status {status}", status=status, last=response, sent=True)
     try:
         page: dict[str, Any] = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # JSON may be nested deeper than Python's stack
         raise PageError("a page is no JSON", last=response, sent=True) from None
     if records(page) is None:  # a walk that took it for the last page would look finished
         raise PageError("a page has no list 'data'", last=response, sent=True)

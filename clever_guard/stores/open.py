@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from typing import Any
 
 from clever_guard.quota.store import Store
@@ -16,9 +17,19 @@ KNOWN = (
 )
 
 
+class StoreUrl(str):
+    """A URL whose ``repr`` shows its scheme only: a traceback with locals would show the password in it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"StoreUrl({_scheme(self)}...)"
+
+
 def chosen(what: Any) -> Any:
     """What the user named, else what ``CLEVER_GUARD_STORE`` names."""
-    return os.environ.get("CLEVER_GUARD_STORE") or None if what is None else what
+    named = os.environ.get("CLEVER_GUARD_STORE") or None if what is None else what
+    return StoreUrl(named) if isinstance(named, str) else named
 
 
 def open_store(what: Any = None) -> Store:
@@ -30,7 +41,7 @@ def open_store(what: Any = None) -> Store:
     if what is None:
         return MemoryStore()
     if isinstance(what, str):
-        return _from_url(what)
+        return _opened(StoreUrl(what))
     if isinstance(what, Store):
         return what
     if inspect.iscoroutinefunction(getattr(what, "execute_command", None)):
@@ -42,6 +53,15 @@ def open_store(what: Any = None) -> Store:
     raise ValueError(
         f"{type(what).__name__} is no store: give a URL ({KNOWN}), a redis client, or an object with execute()"
     )
+
+
+def _opened(url: StoreUrl) -> Store:
+    """Raised again from here, for the frames that read a URL hold the parts of it."""
+    try:
+        return _from_url(url)
+    except ValueError as error:
+        sentence = str(error)
+    raise ValueError(sentence)
 
 
 def _from_url(url: str) -> Store:
@@ -56,7 +76,13 @@ def _from_url(url: str) -> Store:
         from clever_guard.stores.redis import RedisStore
 
         return RedisStore.from_url(url)
-    raise ValueError(f"no store is called {scheme + '://' if scheme else 'that'}: write {KNOWN}")
+    raise ValueError(f"no store is called {_scheme(url) or 'that'}: write {KNOWN}")
+
+
+def _scheme(url: str) -> str:
+    """With its ``://``, for people; nothing where it might be anything else, such as the half of a password."""
+    match = re.match(r"[a-z][a-z0-9+]{1,15}://", url)
+    return match.group() if match else ""
 
 
 def _path(url: str) -> str:
@@ -65,4 +91,6 @@ def _path(url: str) -> str:
         raise ValueError(
             "a sqlite store needs the file after three slashes: sqlite:///relative.db or sqlite:////absolute.db"
         )
+    if not path.isprintable():
+        raise ValueError("the path of the sqlite store holds characters that no file's name should have")
     return path[1:]

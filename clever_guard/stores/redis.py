@@ -19,7 +19,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 from clever_guard.errors import StoreUnavailable
 from clever_guard.quota.store import Answer, Command
@@ -33,6 +33,7 @@ FINGERPRINT_LIFE = 30 * 86_400
 SCRIPT = (files("clever_guard.stores") / "ledger.lua").read_text("utf-8")
 SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 log = logging.getLogger("clever_guard")
+T = TypeVar("T")
 Call = tuple[str, list[str]]
 """Key and arguments."""
 
@@ -70,29 +71,11 @@ class RedisStore:
     def execute(self, commands: Sequence[Command], /) -> Sequence[Answer]:
         """Apply ``commands`` in one round trip (a cluster: one for each). Raises StoreUnavailable."""
         calls = [(key_of(command.identity), self._arguments(command)) for command in commands]
-        try:
-            client = self._connected()
-            replies = self._send(client, calls)
-            for n, reply in enumerate(replies):
-                if isinstance(reply, self._family.no_script):
-                    key, arguments = calls[n]
-                    replies[n] = client.eval(SCRIPT, 1, key, *arguments)
-        except self._family.failures as error:
-            raise self._unavailable(error) from None
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise self._unavailable(reply) from None
-        return [answer_of(reply) for reply in replies]
+        return self._served(lambda: self._answers(calls))
 
     def fingerprint(self, mine: str, /) -> str | None:
         """Leave the fleet's secret fingerprint if none is there; return the one that is. Raises StoreUnavailable."""
-        key = PREFIX + "{fleet}:fingerprint"
-        try:
-            client = self._connected()
-            client.set(key, mine, nx=True, ex=FINGERPRINT_LIFE)
-            return text_of(client.get(key) or mine)
-        except self._family.failures as error:
-            raise self._unavailable(error) from None
+        return self._served(lambda: self._met(PREFIX + "{fleet}:fingerprint", mine))
 
     def close(self) -> None:
         """Close the client if it is our own. Idempotent; a later command connects anew."""
@@ -102,6 +85,34 @@ class RedisStore:
     def after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock."""
         self._making = threading.Lock()
+
+    def _served(self, ask: Callable[[], T]) -> T:
+        """What ``ask`` gives; StoreUnavailable in place of whatever a client raises, or of an answer that is none.
+
+        Raised from here: the client's own frames, which a traceback with locals would show, hold the password.
+        """
+        try:
+            return ask()
+        except (*self._family.failures, ValueError) as error:
+            unavailable = self._unavailable(error)
+        raise unavailable
+
+    def _answers(self, calls: list[Call]) -> list[Answer]:
+        client = self._connected()
+        replies = self._send(client, calls)
+        for n, reply in enumerate(replies):
+            if isinstance(reply, self._family.no_script):
+                key, arguments = calls[n]
+                replies[n] = client.eval(SCRIPT, 1, key, *arguments)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return [answer_of(reply) for reply in replies]
+
+    def _met(self, key: str, mine: str) -> str:
+        client = self._connected()
+        client.set(key, mine, nx=True, ex=FINGERPRINT_LIFE)
+        return text_of(client.get(key) or mine)
 
     def _connected(self) -> Any:
         """The client, made when it is first needed: a cluster's asks a node for its slots at once.
@@ -162,6 +173,8 @@ class RedisStore:
             return f"{type(error).__name__}: {str(error)[:120]}"
         if isinstance(error, OSError) or type(error) is self._family.connection:
             return "no connection"
+        if isinstance(error, ValueError):
+            return "it answered what is no answer"
         return type(error).__name__
 
 

@@ -27,11 +27,22 @@ def client_maker(url: str, deadline: float) -> tuple[Callable[[], Any], str]:
     patience = {"socket_timeout": deadline, "socket_connect_timeout": deadline}
     if scheme not in PORTS:
         check_single(url, scheme)
-        client = redis.Redis.from_url(url, **patience, retry=Retry(NoBackoff(), 0), health_check_interval=0)
+        client = _single(url, scheme, patience)
         return lambda: client, place_of(client)
     address = parsed(url)
     make = _cluster if "cluster" in scheme else _sentinel
     return lambda: make(address, patience), address.place
+
+
+def _single(url: str, scheme: str, patience: dict[str, Any]) -> Any:
+    """One connection is made on trial, and not opened: what redis-py cannot use it says there, and not at the first call."""
+    try:
+        client = redis.Redis.from_url(url, **patience, retry=Retry(NoBackoff(), 0), health_check_interval=0)
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)
+    except (ValueError, TypeError, redis.RedisError):
+        raise ValueError(f"an option of the {scheme}:// URL has a value that it cannot have") from None
+    return client
 
 
 def _cluster(address: Address, patience: dict[str, Any]) -> Any:
