@@ -135,5 +135,5 @@ def check_single(url: str, scheme: str) -> None:
 
 
 def _check_socket(parts: SplitResult) -> None:
-    if not parts.path or (parts.netloc and "@" not in parts.netloc):
+    if not parts.path or "@" in parts.path or (parts.netloc and "@" not in parts.netloc):
         raise ValueError("the unix:// URL names no socket: write unix:///path/to/redis.sock")

@@ -30,9 +30,9 @@ class Arrival:
 
     method: str
     path: str
-    query: str
+    query: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     origin: str = "http://api.clever.com"
 
 
@@ -187,7 +187,7 @@ class Emulator:
     def _turn(self, body: bytes) -> Answer:
         try:
             self.turn(**json.loads(body))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             return _says(400, str(error))
         return _json(200, {})
 
