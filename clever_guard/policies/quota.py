@@ -87,6 +87,10 @@ class Quota:
         """The same policy with the guard's secret, with which identities are digested."""
         return replace(self, secret=secret)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without tokens and secret, for a pickle may go anywhere; the guard it becomes a part of has its own."""
+        return vars(self) | {"secret": b"", "_claims": {}}
+
     def around(self, request: Request, proceed: Proceed, /) -> Flow:
         claim = request.claim or self.claim(request)
         if claim is None:

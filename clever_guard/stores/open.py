@@ -7,6 +7,7 @@ import os
 import re
 from typing import Any
 
+from clever_guard.frames import empty_frames
 from clever_guard.quota.store import Store
 from clever_guard.stores.memory import MemoryStore
 
@@ -41,7 +42,8 @@ def open_store(what: Any = None) -> Store:
     if what is None:
         return MemoryStore()
     if isinstance(what, str):
-        return _opened(StoreUrl(what))
+        what = StoreUrl(what)
+        return _opened(what)
     if isinstance(what, Store):
         return what
     if inspect.iscoroutinefunction(getattr(what, "execute_command", None)):
@@ -56,12 +58,12 @@ def open_store(what: Any = None) -> Store:
 
 
 def _opened(url: StoreUrl) -> Store:
-    """Raised again from here, for the frames that read a URL hold the parts of it."""
+    """An error leaves no parts of the URL in the variables of its frames."""
     try:
         return _from_url(url)
     except ValueError as error:
-        sentence = str(error)
-    raise ValueError(sentence)
+        empty_frames(error)
+        raise
 
 
 def _from_url(url: str) -> Store:

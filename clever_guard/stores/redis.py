@@ -93,7 +93,7 @@ class RedisStore:
         """
         try:
             return ask()
-        except (*self._family.failures, ValueError) as error:
+        except self._family.failures as error:
             unavailable = self._unavailable(error)
         raise unavailable
 

@@ -115,7 +115,7 @@ def dates(data: bytes) -> None:
 def fields(data: bytes) -> None:
     """A plain dict of texts and bytes is looked up in any letter case; numbers are digits and nothing else."""
     parts = data.split(b"\n")
-    headers: dict[Any, Any] = {name: value for name, value in zip(parts[::2], parts[1::2], strict=False)}
+    headers: dict[Any, Any] = dict(zip(parts[::2], parts[1::2], strict=False))
     looked_up = timed(any_case, headers | {None: 5, "X": None}, size=len(data))
     for name in headers:
         text = field(looked_up, name.decode("latin-1").upper())

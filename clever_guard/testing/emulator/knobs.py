@@ -85,16 +85,16 @@ class Knobs:
         if not isinstance(self.error_codes, tuple) or not self.error_codes:
             raise ValueError(f"error_codes={self.error_codes!r}: give one or more")
         for code in self.error_codes:
-            _whole("error_codes", code, 200)
+            _whole("error_codes", code, 200, most=599)
 
     @property
     def latencies(self) -> tuple[float, float]:
         return self.latency if isinstance(self.latency, tuple) else (self.latency, self.latency)
 
 
-def _whole(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
-        raise ValueError(f"{name}={value}: give a whole number of {least} or more, and at most {MOST}")
+def _whole(name: str, value: int, least: int, most: int = MOST) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name}={value}: give a whole number of {least} or more, and at most {most}")
 
 
 def _seconds(name: str, value: float, least: float) -> None:
