@@ -49,6 +49,7 @@ FIELDS = [
     "refused",
 ]
 """Order of the integers; ``stores/ledger.lua`` has the same."""
+FLAGS = ("appointed", "fixed", "pace")
 _LINE = re.compile(r"-?[0-9]{1,15}(?: -?[0-9]{1,15}){" + str(len(FIELDS) - 1) + "}")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{0,32}")
 
@@ -70,6 +71,8 @@ def ledger_of(line: str) -> Ledger | None:
     for name, number in zip(FIELDS, line.split(" "), strict=True):
         values.setdefault(name, []).append(int(number))
     if values["limit"][0] < 1 or values["slot"][0] < 1 or min(values["out"]) < 0:
+        return None
+    if any(values[name][0] not in (0, 1) for name in FLAGS):
         return None
     lists = ("out", "drawers")
     return Ledger(**{name: value if name in lists else value[0] for name, value in values.items()})  # type: ignore[arg-type]

@@ -33,6 +33,8 @@ local function ledger_of(line)
   end
   if n ~= #FIELDS or ledger.limit < 1 or ledger.slot < 1 then return nil end
   if min(ledger.out1, ledger.out2, ledger.out3) < 0 then return nil end
+  if min(ledger.appointed, ledger.fixed, ledger.pace) < 0 then return nil end -- flags: 0 or 1
+  if max(ledger.appointed, ledger.fixed, ledger.pace) > 1 then return nil end
   return ledger
 end
 
