@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test unit test-redis-clients lint types bench bench-full simulate redis clean
+.PHONY: help demo test unit test-redis-clients lint types bench bench-full simulate fuzz redis clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -66,5 +66,14 @@ bench-full: $(VENV)/.bench redis  ## the same with every contestant and scenario
 simulate: $(VENV)/.dev  ## 310 schedules of the simulated fleet
 	@$(BIN)/python -m clever_guard.testing.simulate --seeds 310
 
+$(VENV)/.fuzz: $(VENV)/.dev
+	@echo "installing atheris ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz
+	@touch $@
+
+MINUTES ?= 5
+fuzz: $(VENV)/.fuzz  ## hostile input for every parser, guided by coverage (MINUTES=5 in all)
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+
 clean:  ## remove what was made here
-	rm -rf $(VENV) .venv-clients .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) .venv-clients .cache .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

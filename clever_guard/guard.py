@@ -57,6 +57,8 @@ class Guard:
         max_wait: float | None = None,
         ttl: float = 1.0,
     ) -> None:
+        key, store = _secret(secret), chosen(store)
+        del secret
         check_order(policies)
         self.name = name
         self.mode = _mode(mode)
@@ -66,14 +68,13 @@ class Guard:
             check_seconds("max_wait", max_wait, least=0)
         self.max_wait = max_wait
         self.closed = False
-        key = _secret(secret)
         self.policies = bound(policies, key)
         acting = self.policies if self.mode == "enforce" else tuple(p for p in self.policies if isinstance(p, Quota))
         self._proceed = fold(acting)
         self._usual = usual_call(acting) if self.mode == "enforce" else None
         self.engine = Engine(
             name=name,
-            store=open_store(chosen(store)),
+            store=open_store(store),
             observers=_observers(observers),
             secret=key,
             fleet=fleet,
@@ -216,11 +217,20 @@ def _is_ipv6(host: str) -> bool:
     return True
 
 
+class Secret(bytes):
+    """Whose ``repr`` shows nothing: a traceback with locals would."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+
 def _secret(given: str | bytes | None) -> bytes:
     secret = os.environ.get("CLEVER_GUARD_SECRET", "") if given is None else given
     if not isinstance(secret, str | bytes):
         raise ValueError(f"secret: give text or bytes, not {type(secret).__name__}")
-    return secret.encode() if isinstance(secret, str) else secret
+    return Secret(secret.encode() if isinstance(secret, str) else secret)
 
 
 def _mode(given: str) -> str:

@@ -40,6 +40,7 @@ def clever(
     ledgers are in this process alone. ``reserves``: permits that calls of a priority leave to others, ``{"bulk": 200}``. Further
     options are Guard's.
     """
+    store = chosen(store)
     quota = Quota(limit=limit, window=window, key=BearerToken(), dialect="x-ratelimit", reserves=dict(reserves or {}))
     policies: list[Policy] = [
         Retry(backoff=ExponentialBackoff(initial=1, factor=2, max_delay=60), max_retries=5),
@@ -47,7 +48,7 @@ def clever(
     ]
     if deadline is not None:
         policies.insert(0, Deadline(deadline))
-    store = open_store(chosen(store))
+    store = open_store(store)
     if observers is None:
         from clever_guard.observe.prometheus import PrometheusObserver
 

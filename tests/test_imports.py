@@ -33,6 +33,7 @@ PURE = (
 MAY_IMPORT = {
     "given": set(),
     "errors": set(),
+    "frames": set(),
     "model": set(),
     "events": set(),
     "flow": {"events", "model"},
@@ -40,7 +41,7 @@ MAY_IMPORT = {
     "dialects": {"model", "dialects"},
     "quota": {"model", "quota"},
     "policies": {"errors", "events", "flow", "given", "model", "parts", "dialects", "quota", "policies"},
-    "stores": {"errors", "quota", "stores"},
+    "stores": {"errors", "frames", "quota", "stores"},
     "observe": {"events"},
     "drivers": {"errors", "events", "flow", "model", "quota", "drivers"},
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import re
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import click
@@ -12,7 +14,30 @@ from clever_guard import __version__
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Discreet(click.Group):
+    """Repeats what was typed wrongly without the credentials of a URL in it: the output of a job is kept for long."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _discreetly():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _discreetly():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _discreetly() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        raise click.UsageError(_CREDENTIALS.sub("//***@", error.format_message()), error.ctx) from None
+
+
+_CREDENTIALS = re.compile(r"//.*@", re.DOTALL)
+
+
+@click.group(cls=Discreet, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="clever-guard")
 def commands() -> None:
     """Rate limits and retries for fleets of HTTP clients."""

@@ -37,7 +37,8 @@ class Plan:
 
     limit: int
     window: float
-    store: str | None
+    store: str | None = field(repr=False)
+    """A URL may hold a password."""
     workers: int
     windows: int
 

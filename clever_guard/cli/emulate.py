@@ -16,10 +16,9 @@ def run(knobs: Knobs, host: str, port: int) -> None:
     """Serve until interrupted."""
     try:
         listener = listen(host, port)
-    except OSError as error:
-        raise click.ClickException(
-            f"cannot listen on {host}:{port} ({error.strerror}): choose another --port"
-        ) from None
+    except (OSError, ValueError) as error:  # a name that is none is a ValueError
+        why = error.strerror if isinstance(error, OSError) else "no address"
+        raise click.ClickException(f"cannot listen on {host}:{port} ({why}): choose another --port or --host") from None
     click.echo(
         f"http://{host}:{listener.getsockname()[1]}  {knobs.limit} requests per {knobs.window:g} s and token  (Ctrl-C ends)"
     )

@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from clever_guard.dialects.dates import server_date, whole_date
-from clever_guard.dialects.fields import MAX_FIELD, any_case, field, members, whole
+from clever_guard.dialects.fields import MAX_DIGITS, MAX_FIELD, any_case, field, members, whole
 from clever_guard.dialects.retry_after import retry_after
 from clever_guard.model import NOTHING_READ, HeaderReport, Headers, Reading, made
 
@@ -67,7 +67,7 @@ def _at_once(headers: Headers) -> Reading | None:
         usual = _usual(limit, headers.get("X-RateLimit-Reset"), headers.get("X-RateLimit-Bucket"), headers.get("Date"))
     except TypeError:  # a mapping that gives lists: they cannot be remembered
         return None
-    left = _left(remaining)
+    left = _left(remaining) if len(remaining) <= MAX_DIGITS else None
     if usual is None or left is None or left > usual.limit:
         return None
     return made(Reading, (usual.limit, left, usual.reset, usual.resets_in, usual.bucket, True))
@@ -90,7 +90,7 @@ def _usual(limit: object, reset: object, name: object, date: object) -> Reading 
 
 
 _left = lru_cache(maxsize=2048)(whole)
-"""Most budgets count down from the same number again and again."""
+"""Most budgets count down from the same number again and again. Never asked for a long text: it would be kept."""
 
 
 def _in_full(headers: Headers, status: int, wall: float) -> tuple[tuple[Reading, ...], tuple[str, ...]]:

@@ -20,6 +20,8 @@ from clever_guard import events
 from clever_guard.observe.counting import ChildTally, Tally, numbers_of
 
 MAX_HOSTS = 50
+LONGEST_HOST = 253
+"""Characters a name in DNS has at most (RFC 1035 2.3.4); a redirect may name a longer one, and every series would repeat it."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE"})
 """RFC 9110 9.3."""
 OUTCOMES = frozenset({"ok", "permanent", "exhausted", "rejected", "error", "cancelled"})
@@ -162,7 +164,7 @@ class PrometheusObserver:
             self._cell(name, guard, label).inc(total - before if total >= before else total)
 
     def _host(self, host: str) -> str:
-        return self._bounded("host", host, MAX_HOSTS)
+        return self._bounded("host", host, MAX_HOSTS) if len(host) <= LONGEST_HOST else OTHER
 
     def _bounded(self, kind: str, name: str, most: int) -> str:
         """The first ``most`` names keep their own label. ``dict`` operations are atomic; a lost race is one name more."""

@@ -6,10 +6,15 @@ A token goes with every request, so a link to another origin (scheme, host and p
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 PORTS = {"http": 80, "https": 443}
+LONGEST = 8_000
+"""Characters of an address that is followed."""
+_PLACE = re.compile(r"(?:[^@]*@)?(?:\[[^\[\]@]+\]|[^\[\]:@]+)(?::[0-9]*)?")
+"""Userinfo, host and port. ``urlsplit`` of older Pythons overlooks what stands around the brackets of an IPv6 address."""
 
 
 class ForeignLink(ValueError):
@@ -27,27 +32,28 @@ def next_link(page: Any) -> str | None:
 
 def resolve(base: str, link: str) -> str:
     """The absolute address of ``link`` found on the page ``base``. Raises ForeignLink."""
-    if not link or not link.isprintable() or "\\" in link or " " in link or len(link) > 8_000:
+    if not link or not link.isprintable() or "\\" in link or " " in link or len(link) > LONGEST:
         raise ForeignLink("the next link is no address that may be followed")
     try:
         address = urljoin(base, link)
         there = urlsplit(address)
-        same = origin(there) == origin(urlsplit(base)) and not (there.username or there.password)
+        same = origin(there) == origin(urlsplit(base)) and "@" not in there.netloc
     except ValueError:
         raise ForeignLink("the next link is no address that may be followed") from None
     if not same:
-        raise ForeignLink(
-            f"the next link leads to {there.scheme}://{there.hostname}, away from the first page's origin"
-        )
+        place = f"{there.scheme}://{there.hostname}"
+        raise ForeignLink(f"the next link leads to {place:.80}, away from the first page's origin")
+    if len(address) > LONGEST:  # a relative link can make each page's address longer than the last, for ever
+        raise ForeignLink("the next link is no address that may be followed")
     return address
 
 
 def origin(address: SplitResult) -> tuple[str, str, int]:
     """Scheme, host and port (RFC 9110 4.3.1). Raises ValueError for an address that has none."""
     scheme = address.scheme.lower()
-    if scheme not in PORTS or not address.hostname:
+    if scheme not in PORTS or not address.hostname or not _PLACE.fullmatch(address.netloc):
         raise ValueError("not an http address with a host")
-    return scheme, address.hostname.lower(), address.port or PORTS[scheme]
+    return scheme, address.hostname.lower(), PORTS[scheme] if address.port is None else address.port
 
 
 def records(page: Any) -> list[Any] | None:

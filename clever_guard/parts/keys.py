@@ -35,7 +35,7 @@ class BearerToken:
 
     def __call__(self, request: Request, /) -> str | None:
         value = request.headers.get("Authorization")
-        return None if value is None else _bearer(value)
+        return _bearer(value) if isinstance(value, str) else None
 
 
 @lru_cache(maxsize=KEPT)

@@ -83,13 +83,13 @@ class Quota:
         object.__setattr__(self, "dialect", dialect_of(self.dialect))
         object.__setattr__(self, "_farthest", self.max_window or 2 * self.window)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """A pickle holds neither the secret nor the tokens that were seen."""
-        return self.__dict__ | {"secret": b"", "_claims": {}}
-
     def bound(self, secret: bytes) -> Quota:
         """The same policy with the guard's secret, with which identities are digested."""
         return replace(self, secret=secret)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without tokens and secret, for a pickle may go anywhere; the guard it becomes a part of has its own."""
+        return vars(self) | {"secret": b"", "_claims": {}}
 
     def around(self, request: Request, proceed: Proceed, /) -> Flow:
         claim = request.claim or self.claim(request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 from clever_guard.quota.ledger import Ledger
 from clever_guard.quota.record import MAX_NAMES, MAX_ROUTES, Record
@@ -111,18 +112,27 @@ def body_of(record: Record) -> str:
 
 
 def record_of(body: str) -> Record:
-    """The record; what is not understood in it is left out."""
+    """The record; what is not understood in it is left out. Total: any text gives one."""
     try:
         found = json.loads(body)
-        routes, ledgers = dict(found["routes"]), dict(found["ledgers"])
-    except (ValueError, TypeError, KeyError):
-        return Record()
+    except (ValueError, RecursionError):  # JSON may be nested deeper than Python's stack
+        found = None
     record = Record()
-    for name, line in ledgers.items():
+    for name, line in _entries(found, "ledgers"):
         ledger = ledger_of(line) if isinstance(line, str) and _NAME.fullmatch(name) else None
         if ledger is not None:
             record.ledgers[name] = ledger
-    for route, names in list(routes.items())[:MAX_ROUTES]:
-        if isinstance(names, list) and 0 < len(names) <= MAX_NAMES and all(name in record.ledgers for name in names):
+    for route, names in _entries(found, "routes")[:MAX_ROUTES]:
+        if isinstance(names, list) and 0 < len(names) <= MAX_NAMES and all(_is_known(name, record) for name in names):
             record.routes[route] = tuple(names)
     return record
+
+
+def _entries(found: Any, name: str) -> list[tuple[str, Any]]:
+    """The entries of one JSON object in another; its names are texts."""
+    entries = found.get(name) if isinstance(found, dict) else None
+    return list(entries.items()) if isinstance(entries, dict) else []
+
+
+def _is_known(name: Any, record: Record) -> bool:
+    return isinstance(name, str) and name in record.ledgers

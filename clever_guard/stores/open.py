@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from typing import Any
 
+from clever_guard.frames import empty_frames
 from clever_guard.quota.store import Store
 from clever_guard.stores.memory import MemoryStore
 
@@ -16,9 +18,19 @@ KNOWN = (
 )
 
 
+class StoreUrl(str):
+    """A URL whose ``repr`` shows its scheme only: a traceback with locals would show the password in it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"StoreUrl({_scheme(self)}...)"
+
+
 def chosen(what: Any) -> Any:
     """What the user named, else what ``CLEVER_GUARD_STORE`` names."""
-    return os.environ.get("CLEVER_GUARD_STORE") or None if what is None else what
+    named = os.environ.get("CLEVER_GUARD_STORE") or None if what is None else what
+    return StoreUrl(named) if isinstance(named, str) else named
 
 
 def open_store(what: Any = None) -> Store:
@@ -30,7 +42,8 @@ def open_store(what: Any = None) -> Store:
     if what is None:
         return MemoryStore()
     if isinstance(what, str):
-        return _from_url(what)
+        what = StoreUrl(what)
+        return _opened(what)
     if isinstance(what, Store):
         return what
     if inspect.iscoroutinefunction(getattr(what, "execute_command", None)):
@@ -42,6 +55,15 @@ def open_store(what: Any = None) -> Store:
     raise ValueError(
         f"{type(what).__name__} is no store: give a URL ({KNOWN}), a redis client, or an object with execute()"
     )
+
+
+def _opened(url: StoreUrl) -> Store:
+    """An error leaves no parts of the URL in the variables of its frames."""
+    try:
+        return _from_url(url)
+    except ValueError as error:
+        empty_frames(error)
+        raise
 
 
 def _from_url(url: str) -> Store:
@@ -56,7 +78,13 @@ def _from_url(url: str) -> Store:
         from clever_guard.stores.redis import RedisStore
 
         return RedisStore.from_url(url)
-    raise ValueError(f"no store is called {scheme + '://' if scheme else 'that'}: write {KNOWN}")
+    raise ValueError(f"no store is called {_scheme(url) or 'that'}: write {KNOWN}")
+
+
+def _scheme(url: str) -> str:
+    """With its ``://``, for people; nothing where it might be anything else, such as the half of a password."""
+    match = re.match(r"[a-z][a-z0-9+]{1,15}://", url)
+    return match.group() if match else ""
 
 
 def _path(url: str) -> str:
@@ -65,4 +93,6 @@ def _path(url: str) -> str:
         raise ValueError(
             "a sqlite store needs the file after three slashes: sqlite:///relative.db or sqlite:////absolute.db"
         )
+    if not path.isprintable():
+        raise ValueError("the path of the sqlite store holds characters that no file's name should have")
     return path[1:]

@@ -16,16 +16,15 @@ look whether something is still to be read on it.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
 import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 from clever_guard.errors import StoreUnavailable
 from clever_guard.quota.store import Answer, Command
@@ -41,6 +40,7 @@ SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 log = logging.getLogger("clever_guard")
 _parents: list[Any] = []
 """Clients of the parent, in a forked child: never used, and never let go, for that would close their connections."""
+T = TypeVar("T")
 Call = tuple[str, list[str]]
 """Key and arguments; the first is the call's own number."""
 _SCRIPT_FAILED = re.compile(r"user_script:\d+: (?![-@])")
@@ -81,17 +81,11 @@ class RedisStore:
     def execute(self, commands: Sequence[Command], /) -> Sequence[Answer]:
         """Apply ``commands`` in one round trip (a cluster: one for each). Raises StoreUnavailable."""
         calls = [(key_of(command.identity), self._arguments(command)) for command in commands]
-        with self._spoken_to() as client:
-            return [
-                self._answer(client, call, reply) for call, reply in zip(calls, self._send(client, calls), strict=True)
-            ]
+        return self._served(lambda: self._answers(calls))
 
     def fingerprint(self, mine: str, /) -> str | None:
         """Leave the fleet's secret fingerprint if none is there; return the one that is. Raises StoreUnavailable."""
-        key = PREFIX + "{fleet}:fingerprint"
-        with self._spoken_to() as client:
-            client.set(key, mine, nx=True, ex=FINGERPRINT_LIFE)
-            return text_of(client.get(key) or mine)
+        return self._served(lambda: self._met(PREFIX + "{fleet}:fingerprint", mine))
 
     def close(self) -> None:
         """Close the client if it is our own. Idempotent; a later command connects anew."""
@@ -107,20 +101,33 @@ class RedisStore:
             _parents.append(self._client)
             self._client = None
 
-    @contextlib.contextmanager
-    def _spoken_to(self) -> Iterator[Any]:
-        """The client. Whatever it raises is StoreUnavailable, and a connection that was interrupted is not used again."""
+    def _served(self, ask: Callable[[], T]) -> T:
+        """What ``ask`` gives. Whatever a client raises is StoreUnavailable, and a connection that was interrupted is not used again.
+
+        Raised from here: the client's own frames, which a traceback with locals would show, hold the password.
+        """
         try:
-            yield self._connected()
+            return ask()
         except self._family.failures as error:
-            raise self._unavailable(error) from None
+            unavailable = self._unavailable(error)
         except Exception as error:  # what speaks no RESP, or another's answers, brings out of a client what it may
             drop_connections(self._client, idle_only=True)
             said = f"what it says is no answer ({type(error).__name__})"
-            raise StoreUnavailable(f"{self.place} does not serve: {said}") from None
+            unavailable = StoreUnavailable(f"{self.place} does not serve: {said}")
         except BaseException:
             drop_connections(self._client, idle_only=True)
             raise
+        raise unavailable
+
+    def _answers(self, calls: list[Call]) -> list[Answer]:
+        client = self._connected()
+        replies = self._send(client, calls)
+        return [self._answer(client, call, reply) for call, reply in zip(calls, replies, strict=True)]
+
+    def _met(self, key: str, mine: str) -> str:
+        client = self._connected()
+        client.set(key, mine, nx=True, ex=FINGERPRINT_LIFE)
+        return text_of(client.get(key) or mine)
 
     def _connected(self) -> Any:
         """The client, made when it is first needed: a cluster's asks a node for its slots at once.
@@ -186,6 +193,8 @@ class RedisStore:
             return f"{type(error).__name__}: {str(error)[:120]}"
         if isinstance(error, OSError) or type(error) is self._family.connection:
             return "no connection"
+        if isinstance(error, ValueError):
+            return "it answered what is no answer"
         return type(error).__name__
 
 

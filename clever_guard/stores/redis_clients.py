@@ -31,12 +31,22 @@ def client_maker(url: str, deadline: float) -> tuple[Callable[[], Any], str]:
     patience = {"socket_timeout": deadline, "socket_connect_timeout": deadline}
     if scheme not in PORTS:
         check_single(url, scheme)
-        options: dict[str, Any] = {**patience, "retry": Retry(NoBackoff(), 0), "health_check_interval": 0}
-        make_single = partial(redis.Redis.from_url, url, **options)
+        make_single = partial(_single, url, scheme, patience)
         return make_single, place_of(make_single())
     address = parsed(url)
     make = _cluster if "cluster" in scheme else _sentinel
     return lambda: make(address, patience), address.place
+
+
+def _single(url: str, scheme: str, patience: dict[str, Any]) -> Any:
+    """One connection is made on trial, and not opened: what redis-py cannot use it says there, and not at the first call."""
+    try:
+        client = redis.Redis.from_url(url, **patience, retry=Retry(NoBackoff(), 0), health_check_interval=0)
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)
+    except (ValueError, TypeError, redis.RedisError):
+        raise ValueError(f"an option of the {scheme}:// URL has a value that it cannot have") from None
+    return client
 
 
 def _cluster(address: Address, patience: dict[str, Any]) -> Any:
@@ -130,7 +140,7 @@ class Family:
     """The errors of a client's own library: those of valkey-py, a fork, are no relatives of redis-py's."""
 
     failures: tuple[type[Exception], ...]
-    """Whatever it raises when it does not serve; the cluster's own exception stands apart."""
+    """Whatever it raises when it does not serve, or is answered by what is no answer; the cluster's own exception stands apart."""
     no_script: type[Exception]
     timeout: type[Exception]
     authentication: type[Exception]
@@ -145,7 +155,7 @@ def family_of(client: Any) -> Family:
     name = "valkey" if "valkey" in roots else "redis"
     errors = importlib.import_module(f"{name}.exceptions")
     return Family(
-        (OSError, *(getattr(errors, name) for name in BASES if hasattr(errors, name))),
+        (OSError, ValueError, *(getattr(errors, name) for name in BASES if hasattr(errors, name))),
         errors.NoScriptError,
         errors.TimeoutError,
         errors.AuthenticationError,

@@ -165,7 +165,7 @@ def _let_go(open_: dict[int, sqlite3.Connection], ended: deque[sqlite3.Connectio
 
 def _apply(connection: sqlite3.Connection, now: int, command: Command) -> Answer:
     row = connection.execute("SELECT body FROM records WHERE identity = ?", (command.identity,)).fetchone()
-    before = record_of(str(row[0])) if row else Record()
+    before = record_of(row[0]) if row and isinstance(row[0], str) else Record()
     after, answer = transition(before, now, command)
     connection.execute(
         "INSERT OR REPLACE INTO records (identity, body, made, until) VALUES (?, ?, ?, ?)",
@@ -175,9 +175,9 @@ def _apply(connection: sqlite3.Connection, now: int, command: Command) -> Answer
 
 
 def _check(path: Path) -> None:
-    if path.is_dir():
+    if os.path.isdir(path):  # not Path's: that raises for what it may not look at, or what is too long
         raise ValueError(f"the sqlite store {path} is a directory: name a file in it, such as {path / 'quota.db'}")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise ValueError(f"the sqlite store {path} cannot be made: make the directory {path.parent} first")
     try:
         _patiently(partial(_opened, path), OPENING)
@@ -244,12 +244,18 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path.as_uri() + "?mode=rw", uri=True, timeout=0, isolation_level=None, check_same_thread=False
     )
+    connection.text_factory = _text
     try:
         _prepare(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _text(stored: bytes) -> str:
+    """What is no UTF-8 is not understood, and replaced: it must not make a file useless."""
+    return stored.decode("utf-8", "replace")
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

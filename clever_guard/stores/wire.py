@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
+from clever_guard.quota.names import plain
+from clever_guard.quota.record import MAX_NAMES
 from clever_guard.quota.store import Answer, Command, Draw, Report, Sight, View
+
+HEAD, VIEW = 7, 8
+"""Words of a reply before its views, and of each view."""
+KINDS = ("lease", "scout", "probe")
+_NUMBER = re.compile(r"-?[0-9]{1,16}")
+"""A sum of the script's may have a digit more than what it reads."""
 
 
 def arguments(command: Command) -> list[str]:
@@ -44,15 +54,39 @@ def _sight(sight: Sight) -> list[str]:
     return [sight.bucket, *map(str, numbers)]
 
 
-def answer_of(reply: Sequence[bytes | str], number: str) -> Answer:
-    """The script's reply to the call of this number as an Answer. Raises ValueError or TypeError for what is none."""
-    said, now, granted, kind, names, hold, at_least, *rest = map(text_of, reply)
+def answer_of(reply: Any, number: str) -> Answer:
+    """The script's reply to the call of this number. Raises ValueError for anything else: a server may say what it likes."""
+    words = [text_of(word) for word in reply] if isinstance(reply, list) else []
+    if len(words) < HEAD or (len(words) - HEAD) % VIEW:
+        raise ValueError("not the script's reply")
+    said, now, granted, kind, names, hold, at_least, *rest = words
     if said != number:
         raise ValueError("the answer to another question")
-    views = tuple(View(rest[n], *map(int, rest[n + 1 : n + 8])) for n in range(0, len(rest), 8))
-    return Answer(int(now), int(granted), kind, tuple(names.split(",")), int(hold), int(at_least), views)
+    views = tuple(_view(rest[n : n + VIEW]) for n in range(0, len(rest), VIEW))
+    buckets = tuple(_name(name) for name in names.split(","))
+    answer = Answer(_number(now), _number(granted), kind, buckets, _number(hold), _number(at_least), views)
+    if kind not in KINDS or len(buckets) > MAX_NAMES or min(answer.now, answer.granted, answer.hold) < 0:
+        raise ValueError("not the script's reply")
+    return answer
 
 
-def text_of(word: bytes | str) -> str:
-    """Clients may decode what they receive, or not."""
-    return word.decode("utf-8", "replace") if isinstance(word, bytes) else word
+def _view(words: Sequence[str]) -> View:
+    return View(_name(words[0]), *map(_number, words[1:]))
+
+
+def _name(word: str) -> str:
+    if plain(word) != word:
+        raise ValueError("not a bucket's name")
+    return word
+
+
+def _number(word: str) -> int:
+    """Of milliseconds, or of permits."""
+    if not _NUMBER.fullmatch(word):
+        raise ValueError("not a number of the script's")
+    return int(word)
+
+
+def text_of(word: Any) -> str:
+    """Clients may decode what they receive, or not; what is no text at all is replaced."""
+    return word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)

@@ -101,7 +101,8 @@ class Fleet:
     """
 
     url: str
-    store: str
+    store: str = field(repr=False)
+    """A URL may hold a password."""
     limit: int
     window: float
     workers: int = 8

@@ -69,7 +69,8 @@ def guarded_urlopen(
             return _send_as_is(watch, pool, urlopen, arguments, place)
         return _send_and_follow(watch, pool, urlopen, arguments, place)
     except GuardError as error:
-        raise into(HTTPError, error) from error.__cause__
+        refusal = error
+    raise into(HTTPError, refusal) from refusal.__cause__  # out here: not with the frames of the other as its context
 
 
 def _by_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

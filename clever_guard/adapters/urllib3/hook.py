@@ -20,6 +20,7 @@ from urllib3 import HTTPConnectionPool
 
 from clever_guard.adapters.urllib3.call import guarded_urlopen
 from clever_guard.call_options import CallOptions
+from clever_guard.frames import empty_frames
 
 if TYPE_CHECKING:
     from clever_guard.adapters.urllib3.seam import Seam
@@ -52,7 +53,12 @@ class Hook:
         pool = self.owner()
         if pool is None or not self.watches:
             return wrapped(*args, **kwargs)
-        return guarded_urlopen(self.watches, pool, wrapped, args, kwargs)
+        try:
+            return guarded_urlopen(self.watches, pool, wrapped, args, kwargs)
+        except BaseException as error:
+            del args, kwargs
+            empty_frames(error)
+            raise
 
 
 def hooked(pool: HTTPConnectionPool) -> Hook:

@@ -193,7 +193,7 @@ class Emulator:
     def _turn(self, body: bytes) -> Answer:
         try:
             self.turn(**json.loads(body))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             return error_answer(400, str(error))
         return json_answer(200, {})
 

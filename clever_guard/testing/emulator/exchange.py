@@ -18,9 +18,9 @@ class Arrival:
 
     method: str
     path: str
-    query: str
+    query: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     origin: str = "http://api.clever.com"
 
 

@@ -23,6 +23,10 @@ SHARES = (
 """Knobs from 0 to 1."""
 OddReset: TypeAlias = Literal["", "past", "milliseconds", "year 9999", "negative", "far"]
 """Two hours ago, a thousandfold, the end of time, with a minus, a week ahead."""
+MOST = 10**9
+"""Of anything: a clock that is set by more has no date."""
+SHORTEST = 0.001
+"""Seconds of a window."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +89,13 @@ class Knobs:
     def __post_init__(self) -> None:
         _whole("limit", self.limit, 1)
         _whole("records", self.records, 0)
-        for name, limit in self.buckets.items():
-            _whole(f"the limit of bucket {name!r}", limit, 1)
-        if not self.window > 0:
-            raise ValueError(f"window={self.window}: give a number of seconds above 0")
+        _whole("seed", self.seed, -MOST)
+        self._check_buckets()
+        self._check_codes()
+        for name in ("window", "phase", "skew"):
+            _seconds(name, getattr(self, name), -MOST)
+        if not self.window >= SHORTEST:
+            raise ValueError(f"window={self.window}: give a number of seconds of {SHORTEST} or more")
         if self.rounding not in ("floor", "ceil", "nearest"):
             raise ValueError(f"rounding={self.rounding!r}: write floor, ceil or nearest")
         if self.stranger_at not in ("spread", "reset"):
@@ -104,15 +111,35 @@ class Knobs:
                 raise ValueError(f"{name}={getattr(self, name)}: give a share from 0 to 1")
         if isinstance(self.latency, list):  # as JSON has it
             object.__setattr__(self, "latency", tuple(self.latency))
-        low, high = self.latencies
-        if not 0 <= low <= high:
+        if len(self.latencies) != 2 or not 0 <= self.latencies[0] <= self.latencies[1] <= MOST:
             raise ValueError(f"latency={self.latency}: give seconds of 0 or more, or (low, high)")
+
+    def _check_buckets(self) -> None:
+        if not isinstance(self.buckets, Mapping):
+            raise ValueError("buckets: give names and their limits")
+        for name, limit in self.buckets.items():
+            if not name.isascii() or not name.isprintable():
+                raise ValueError(f"the bucket {name!r} cannot stand in a header")
+            _whole(f"the limit of bucket {name!r}", limit, 1)
+
+    def _check_codes(self) -> None:
+        if isinstance(self.error_codes, list):  # as JSON has it
+            object.__setattr__(self, "error_codes", tuple(self.error_codes))
+        if not isinstance(self.error_codes, tuple) or not self.error_codes:
+            raise ValueError(f"error_codes={self.error_codes!r}: give one or more")
+        for code in self.error_codes:
+            _whole("error_codes", code, 200, most=599)
 
     @property
     def latencies(self) -> tuple[float, float]:
         return self.latency if isinstance(self.latency, tuple) else (self.latency, self.latency)
 
 
-def _whole(name: str, value: int, least: int) -> None:
-    if not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}={value}: give a whole number of {least} or more")
+def _whole(name: str, value: int, least: int, most: int = MOST) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name}={value}: give a whole number of {least} or more, and at most {most}")
+
+
+def _seconds(name: str, value: float, least: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= MOST:
+        raise ValueError(f"{name}={value}: give a number of seconds up to {MOST}")

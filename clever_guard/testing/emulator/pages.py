@@ -78,7 +78,7 @@ def _limit(text: str | None) -> int:
         return DEFAULT_LIMIT
     if not text.isascii() or not text.isdigit() or int(text[:9]) < 1:
         raise BadRequest(400, "limit must be a whole number of 1 or more")
-    if int(text[:9]) > MAX_LIMIT:
+    if len(text) > 9 or int(text) > MAX_LIMIT:
         raise BadRequest(413, "limit may not be over 10000")
     return int(text)
 
