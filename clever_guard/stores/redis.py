@@ -112,7 +112,7 @@ class RedisStore:
             unavailable = self._unavailable(error)
         except Exception as error:  # what speaks no RESP, or another's answers, brings out of a client what it may
             drop_connections(self._client, idle_only=True)
-            said = f"what it says is no answer ({type(error).__name__})"
+            said = f"it answered what is no answer ({type(error).__name__})"
             unavailable = StoreUnavailable(f"{self.place} does not serve: {said}")
         except BaseException:
             drop_connections(self._client, idle_only=True)
@@ -193,8 +193,6 @@ class RedisStore:
             return f"{type(error).__name__}: {str(error)[:120]}"
         if isinstance(error, OSError) or type(error) is self._family.connection:
             return "no connection"
-        if isinstance(error, ValueError):
-            return "it answered what is no answer"
         return type(error).__name__
 
 

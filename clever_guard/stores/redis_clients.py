@@ -140,7 +140,7 @@ class Family:
     """The errors of a client's own library: those of valkey-py, a fork, are no relatives of redis-py's."""
 
     failures: tuple[type[Exception], ...]
-    """Whatever it raises when it does not serve, or is answered by what is no answer; the cluster's own exception stands apart."""
+    """Whatever it raises when it does not serve; the cluster's own exception stands apart."""
     no_script: type[Exception]
     timeout: type[Exception]
     authentication: type[Exception]
@@ -155,7 +155,7 @@ def family_of(client: Any) -> Family:
     name = "valkey" if "valkey" in roots else "redis"
     errors = importlib.import_module(f"{name}.exceptions")
     return Family(
-        (OSError, ValueError, *(getattr(errors, name) for name in BASES if hasattr(errors, name))),
+        (OSError, *(getattr(errors, name) for name in BASES if hasattr(errors, name))),
         errors.NoScriptError,
         errors.TimeoutError,
         errors.AuthenticationError,

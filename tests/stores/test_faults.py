@@ -160,8 +160,8 @@ FAULTS = {
     "frozen": Fault(lambda place: place.server.pause(), lambda place: place.server.resume(), "no answer in time"),
     "slow": Fault(delay(1.5), delay(0), "no answer in time"),
     "no RESP": Fault(say(b"HTTP/1.1 400 Bad Request\r\n\r\n"), say(None), "InvalidResponse"),
-    "nonsense": Fault(say(b"*1\r\n:one\r\n" * 9), say(None), r"what it says is no answer \(ValueError\)"),
-    "another's answer": Fault(say(b"*2\r\n+99\r\n+1\r\n" * 9), say(None), "what it says is no answer|user or password"),
+    "nonsense": Fault(say(b"*1\r\n:one\r\n" * 9), say(None), r"it answered what is no answer \(ValueError\)"),
+    "another's answer": Fault(say(b"*2\r\n+99\r\n+1\r\n" * 9), say(None), "it answered what is no answer|user or password"),
     "READONLY": Fault(
         lambda place: place.admin.replicaof("127.0.0.1", "1"), lambda place: place.admin.replicaof("NO", "ONE"), "ReadOnly"
     ),
