@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,17 +14,23 @@ from tests.fuzz.target import Target
 
 MOST, LONGEST = 17, 2_000
 """Files of a target, and bytes of a file."""
+OURS = re.compile("[0-9a-f]{12}")
+"""Names of files that were chosen here."""
 PACKAGE = "/clever_guard/"
 Step: TypeAlias = tuple[str, int, int]
 """A line of a file, and the one before it."""
 
 
 def keep(target: Target, found: Path) -> None:
-    """Choose from the target's corpus and what was ``found``, and write the corpus anew."""
+    """Choose from what the corpus has and what was ``found``. Files that somebody named stay: they once escaped, or say something."""
+    named = [path.read_bytes() for path in target.folder.glob("*") if not OURS.fullmatch(path.name)]
     inputs = {data for folder in (target.folder, found) for data in _read(folder) if len(data) <= LONGEST}
-    chosen = cover({data: reached(target.check, data) for data in sorted(inputs, key=len)})[:MOST]
+    covered = set[Step]().union(*(reached(target.check, data) for data in named))
+    reaches = {data: reached(target.check, data) for data in sorted(inputs - set(named), key=len)}
+    chosen = cover(reaches, covered)[: max(0, MOST - len(named))]
     for path in target.folder.glob("*"):
-        path.unlink()
+        if OURS.fullmatch(path.name):
+            path.unlink()
     for data in chosen:
         (target.folder / hashlib.blake2b(data, digest_size=6).hexdigest()).write_bytes(data)
 
@@ -32,10 +39,9 @@ def _read(folder: Path) -> list[bytes]:
     return [path.read_bytes() for path in folder.glob("*") if path.is_file()]
 
 
-def cover(reaches: dict[bytes, set[Step]]) -> list[bytes]:
-    """Greedily: always what adds most, the shortest of these."""
+def cover(reaches: dict[bytes, set[Step]], covered: set[Step]) -> list[bytes]:
+    """Greedily, beyond what is ``covered``: always what adds most, the shortest of these."""
     chosen: list[bytes] = []
-    covered: set[Step] = set()
     while reaches:
         best = max(reaches, key=lambda data: (len(reaches[data] - covered), -len(data)))
         if not reaches[best] - covered:

@@ -45,6 +45,12 @@ def test_letters_beyond_ascii_are_no_control_characters() -> None:
     assert token("Bearer tökén\xa0x") == "tökén\xa0x"
 
 
+@pytest.mark.parametrize("value", [5, b"Bearer x", ["Bearer x"], object()])
+def test_a_header_that_is_no_text_is_no_token(value: Any) -> None:
+    """http.client sends a number as it is, and refuses the rest itself."""
+    assert token(value) is None
+
+
 @given(st.text())
 def test_any_header_gives_a_token_or_none_or_one_sentence(value: str) -> None:
     with contextlib.suppress(ValueError):
