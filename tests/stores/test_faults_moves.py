@@ -77,6 +77,26 @@ def test_a_slot_that_moves_while_a_fleet_runs(api: Served, caplog: pytest.LogCap
     assert api.emulator.refused == 0
 
 
+@pytest.mark.parametrize("whose", ["of the ledger", "of others"])
+def test_a_cluster_that_lost_a_node(api: Served, caplog: pytest.LogCaptureFixture, whose: str) -> None:
+    """At once where the ledger is, and everywhere when the nodes agree that a part of the slots is gone."""
+    cluster = RedisCluster()
+    worker = Watched(cluster.url, api)
+    try:
+        assert [worker.get() for _ in range(3)] == ["served"] * 3
+        (key,) = [key for client in cluster.clients for key in client.keys("cg:1:*") if b"fleet" not in key]
+        owner = cluster.owner(cluster.clients[0].execute_command("CLUSTER KEYSLOT", key))
+        cluster.nodes[owner if whose == "of the ledger" else (owner + 1) % 3].kill()
+        ended = worker.calls_until(lambda: worker.changes == [True])
+        ended += [worker.get() for _ in range(20)]
+        assert set(ended) == {"served"}
+    finally:
+        worker.close()
+        cluster.stop()
+    (said,) = lines(caplog.records)
+    assert re.search("no connection" if whose == "of the ledger" else "ClusterDownError", said), said
+
+
 def test_a_failover_by_sentinels(api: Served, caplog: pytest.LogCaptureFixture) -> None:
     """Some seconds in the dark, one line for each change, and the writes the replica has are not lost."""
     sentinels = RedisSentinels()
