@@ -122,6 +122,13 @@ class RedisSentinels:
         self.replica = RedisServer("--replicaof", f"127.0.0.1 {self.primary.port}", "--repl-diskless-sync-delay", "0")
         self.sentinels = [self._sentinel(number) for number in range(3)]
         self.replica_client = redis.Redis(port=self.replica.port)
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait(self) -> None:
         until(lambda: self.replica_client.info("replication")["master_link_status"] == "up", "a replica in step")
         until(lambda: all(self._knows(sentinel) for sentinel in self.sentinels), "three sentinels that know each other")
 
@@ -137,8 +144,9 @@ class RedisSentinels:
     @staticmethod
     def _knows(sentinel: RedisServer) -> bool:
         with redis.Redis(port=sentinel.port) as client:
-            state = client.sentinel_master("fleet")
-        return int(state["num-other-sentinels"]) == 2 and int(state["num-slaves"]) == 1
+            told: Any = client.execute_command("SENTINEL", "MASTER", "fleet")  # redis-py 6 cannot read it
+        state = told if isinstance(told, dict) else dict(zip(told[::2], told[1::2], strict=True))
+        return int(state[b"num-other-sentinels"]) == 2 and int(state[b"num-slaves"]) == 1
 
     @property
     def url(self) -> str:

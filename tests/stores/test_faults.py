@@ -23,7 +23,7 @@ from clever_guard.testing.emulator.serving import Served
 from tests._proxy import Proxy
 from tests._redis import RedisServer
 from tests._redis_fleet import until
-from tests.stores.watched import Watched, left_of, lines, store_at
+from tests.stores.watched import TOKEN, Watched, left_of, lines, store_at
 from tests.test_docs import DOCS, acl_words
 
 USER = "clever_guard:PASSWORD@"
@@ -155,6 +155,8 @@ def want_none(place: Place) -> None:
     place.admin.config_set("requirepass", "")
 
 
+REFUSED = "does not accept the user or password|no connection"
+"""Whose connection is ended with the rights may meet its end first."""
 FAULTS = {
     "killed": Fault(lambda place: place.server.kill(), restart, "no connection"),
     "frozen": Fault(lambda place: place.server.pause(), lambda place: place.server.resume(), "no answer in time"),
@@ -171,13 +173,13 @@ FAULTS = {
     ),
     "BUSY": Fault(be_busy, lambda place: (place.admin.script_kill(), place.settle()), "BUSY|Busy"),
     "LOADING": Fault(load_slowly, restart, "BusyLoadingError"),
-    "NOAUTH": Fault(want_password, want_none, "does not accept the user or password", who=""),
+    "NOAUTH": Fault(want_password, want_none, REFUSED, who=""),
     "password changed": Fault(
-        rules("resetpass", ">ANOTHER", cut=True), rules("resetpass", ">PASSWORD"), "does not accept the user or password"
+        rules("resetpass", ">ANOTHER", cut=True), rules("resetpass", ">PASSWORD"), REFUSED
     ),
     "user removed": Fault(
         lambda place: place.admin.acl_deluser("clever_guard"), lambda place: place.allow(),
-        "does not accept the user or password|no connection",
+        REFUSED,
     ),
     "the script forbidden": Fault(rules("-evalsha"), rules("+evalsha"), "NoPermission"),
     "a command of the script forbidden": Fault(rules("-hset"), rules("+hset"), "can't run this command"),
@@ -234,7 +236,7 @@ def notice(worker: Watched) -> None:
 def stay(worker: Watched) -> None:
     """Until a look at the store has failed too."""
     ended = worker.calls_until(lambda: worker.losses >= 2)
-    assert set(ended) == ({"served"} if worker.mode == "local" else {"raised"})
+    assert set(ended) <= ({"served"} if worker.mode == "local" else {"raised"})
     assert worker.changes == [True]
 
 
@@ -278,6 +280,7 @@ def test_in_mid_run(name: str, place: Place, api: Served, caplog: pytest.LogCapt
             assert back.startswith("the store answers again")
         assert pair[0].remaining <= left, "what was read in the dark is known to the store"
         assert api.emulator.refused == 0
+    assert not [secret for secret in ("PASSWORD", "ANOTHER", TOKEN) if secret in caplog.text]
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -45,8 +46,8 @@ def calling(workers: list[Watched]) -> Iterator[list[str]]:
 
 def redirections(cluster: RedisCluster, word: str) -> int:
     """How often the nodes answered so."""
-    told = [client.info("errorstats") for client in cluster.clients]
-    return sum(int(one.get(f"errorstat_{word}", {}).get("count", 0)) for one in told)
+    told = [str(client.info("errorstats").get(f"errorstat_{word}", "0")) for client in cluster.clients]
+    return sum(int(re.sub(r"\D", "", one)) for one in told)
 
 
 def test_a_slot_that_moves_while_a_fleet_runs(api: Served, caplog: pytest.LogCaptureFixture) -> None:
@@ -74,6 +75,26 @@ def test_a_slot_that_moves_while_a_fleet_runs(api: Served, caplog: pytest.LogCap
     assert [worker.changes for worker in workers] == [[], [], []]
     assert lines(caplog.records) == []
     assert api.emulator.refused == 0
+
+
+@pytest.mark.parametrize("whose", ["of the ledger", "of others"])
+def test_a_cluster_that_lost_a_node(api: Served, caplog: pytest.LogCaptureFixture, whose: str) -> None:
+    """At once where the ledger is, and everywhere when the nodes agree that a part of the slots is gone."""
+    cluster = RedisCluster()
+    worker = Watched(cluster.url, api)
+    try:
+        assert [worker.get() for _ in range(3)] == ["served"] * 3
+        (key,) = [key for client in cluster.clients for key in client.keys("cg:1:*") if b"fleet" not in key]
+        owner = cluster.owner(cluster.clients[0].execute_command("CLUSTER KEYSLOT", key))
+        cluster.nodes[owner if whose == "of the ledger" else (owner + 1) % 3].kill()
+        ended = worker.calls_until(lambda: worker.changes == [True])
+        ended += [worker.get() for _ in range(20)]
+        assert set(ended) == {"served"}
+    finally:
+        worker.close()
+        cluster.stop()
+    (said,) = lines(caplog.records)
+    assert re.search("no connection" if whose == "of the ledger" else "ClusterDownError", said), said
 
 
 def test_a_failover_by_sentinels(api: Served, caplog: pytest.LogCaptureFixture) -> None:
