@@ -11,7 +11,7 @@ import pytest
 import urllib3
 from urllib3.util.retry import Retry as Urllib3Retry
 
-from clever_guard import Guard, options
+from clever_guard import Deadline, Guard, Quota, Retry, options
 from clever_guard.adapters.urllib3 import transport
 from clever_guard.adapters.urllib3.bodies import start_of
 from tests.adapters.serving import TOKEN, Handler, Server, in_turn, quick, says, serving
@@ -158,11 +158,14 @@ def test_a_callers_own_redirect_limit_holds(server: Server, retries: Any, kind: 
     assert outcome(True) == outcome(False)
 
 
+@pytest.mark.parametrize(
+    "policy", [Retry(max_retries=0), Quota(), Deadline(10)], ids=lambda policy: type(policy).__name__
+)
 @pytest.mark.parametrize("status", [413, 429, 503])
-def test_a_bare_guarded_pool_makes_no_hidden_retries(server: Server, status: int) -> None:
+def test_a_bare_guarded_pool_makes_no_hidden_retries(server: Server, status: int, policy: Any) -> None:
     server.script = says(status, Retry_After="0")
     with urllib3.HTTPConnectionPool("127.0.0.1", server.server_port) as pool:
-        Guard().wrap(pool)
+        Guard(policy).wrap(pool)
         assert pool.request("GET", "/").status == status
     assert len(server.seen) == 1
 

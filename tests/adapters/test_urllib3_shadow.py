@@ -1,4 +1,4 @@
-"""In shadow mode a client behaves as if it were bare, and every attempt is seen as it was."""
+"""In shadow mode, and without policies, a client behaves as if it were bare, and every attempt is seen as it was."""
 
 from __future__ import annotations
 
@@ -26,6 +26,22 @@ def redirects(to: str) -> Script:
     return lambda handler: handler.answer(302, location=to)
 
 
+def shadow(**options: Any) -> Guard:
+    return Guard(Retry(), Quota(limit=100, window=60), mode="shadow", **options)
+
+
+def passive(**options: Any) -> Guard:
+    return Guard(**options)
+
+
+class Telling:
+    """``read`` and ``tell``, and no ``seek``."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file = io.BytesIO(data)
+        self.read, self.tell = self._file.read, self._file.tell
+
+
 QUICK: dict[str, Any] = {"backoff_factor": 0.0}
 CASES: dict[str, tuple[list[Script], dict[str, Any]]] = {
     "a refusal": ([says(429, retry_after="0"), says(429, retry_after="0"), says(200)], {}),
@@ -47,6 +63,10 @@ CASES: dict[str, tuple[list[Script], dict[str, Any]]] = {
     "a file": (
         [cut, says(200)],
         {"method": "PUT", "body": lambda: io.BytesIO(b"file"), "retries": Urllib3Retry(3, **QUICK)},
+    ),
+    "something that tells and cannot seek": (
+        [cut, says(200)],
+        {"method": "PUT", "body": lambda: Telling(b"told"), "retries": Urllib3Retry(3, **QUICK)},
     ),
     "a stream": (
         [cut, says(200)],
@@ -71,26 +91,30 @@ def ended(client: Any, server: Server, script: list[Script], options: dict[str, 
     return [how, [(seen[0], seen[1], seen[3]) for seen in server.seen]]
 
 
+@pytest.mark.parametrize("only_counting", [shadow, passive])
 @pytest.mark.parametrize("bare_pool", [False, True])
 @pytest.mark.parametrize("name", CASES)
-def test_the_client_ends_as_a_bare_one(server: Server, name: str, bare_pool: bool) -> None:
+def test_the_client_ends_as_a_bare_one(
+    server: Server, name: str, bare_pool: bool, only_counting: Callable[..., Guard]
+) -> None:
     script, options = CASES[name]
     make: Callable[[], Any] = (
         (lambda: urllib3.HTTPConnectionPool("127.0.0.1", server.server_port)) if bare_pool else urllib3.PoolManager
     )
     told: list[Any] = []
     with make() as bare, make() as guarded:
-        Guard(Retry(), Quota(limit=100, window=60), mode="shadow", observers=[told.append]).wrap(guarded)
+        only_counting(observers=[told.append]).wrap(guarded)
         expected = ended(bare, server, script, options, bare_pool)
         assert ended(guarded, server, script, options, bare_pool) == expected
     codes = [one.code for one in told if isinstance(one, AttemptFinished)]
     assert len(codes) == len(server.seen)
 
 
-def test_the_refusals_between_are_seen(server: Server) -> None:
+@pytest.mark.parametrize("only_counting", [shadow, passive])
+def test_the_refusals_between_are_seen(server: Server, only_counting: Callable[..., Guard]) -> None:
     told: list[Any] = []
     with urllib3.PoolManager() as http:
-        Guard(Retry(), Quota(limit=100, window=60), mode="shadow", observers=[told.append]).wrap(http)
+        only_counting(observers=[told.append]).wrap(http)
         server.script = in_turn(says(429, retry_after="0"), says(503, retry_after="0"), says(200))
         assert http.request("GET", server.url, headers=TOKEN).status == 200
     assert [one.code for one in told if isinstance(one, AttemptFinished)] == [429, 503, 200]

@@ -41,7 +41,8 @@ class Exchange:
             response = self._urlopen(**arguments)
         except HTTPError as error:
             return failure_of(error)
-        return Reply(response.status, answer_headers(response), response)
+        status = response.status
+        return Reply(status if status.__class__ is int else _number(status), answer_headers(response), response)
 
     def discard(self, outcome: Outcome, /) -> None:
         if isinstance(outcome, Reply):
@@ -51,6 +52,11 @@ class Exchange:
     def body_start(self) -> int | None:
         """Where the body began, for a hop that sends it again."""
         return self._body_start
+
+
+def _number(status: Any) -> int:
+    """0 for what is none: a stand-in for a response may have any status, and is returned as it is."""
+    return int(status) if isinstance(status, int) else 0
 
 
 def let_go(response: Any) -> None:
