@@ -98,6 +98,15 @@ def test_after_a_303_what_described_the_body_is_gone(server: Server) -> None:
     assert headers["Authorization"] == TOKEN["Authorization"]
 
 
+def test_after_a_303_what_framed_the_body_is_gone_whoever_wrote_it(server: Server) -> None:
+    server.script = in_turn(says(303, Location="/got"), says(200))
+    with urllib3.HTTPConnectionPool("127.0.0.1", server.server_port) as pool:
+        quick().wrap(pool)
+        pool.urlopen("POST", "/", body=iter([b"x"]), headers={"Transfer-Encoding": "chunked"})
+    assert [method for method, *_ in server.seen] == ["POST", "GET"]
+    assert "Transfer-Encoding" not in server.seen[1][2]
+
+
 def elsewhere(server: Server, other: Server) -> list[str]:
     """Other origins: another port, another host, another scheme."""
     port = server.server_port

@@ -13,7 +13,7 @@ from urllib3.util.retry import Retry as Urllib3Retry
 from clever_guard import Guard, Quota, Retry
 from clever_guard.events import AttemptFinished
 from clever_guard.stores import MemoryStore
-from tests.adapters.serving import TOKEN, Script, Server, cut, in_turn, says, serving
+from tests.adapters.serving import TOKEN, Script, Server, cut, in_turn, quick, says, serving
 
 
 @pytest.fixture
@@ -118,6 +118,29 @@ def test_the_refusals_between_are_seen(server: Server, only_counting: Callable[.
         server.script = in_turn(says(429, retry_after="0"), says(503, retry_after="0"), says(200))
         assert http.request("GET", server.url, headers=TOKEN).status == 200
     assert [one.code for one in told if isinstance(one, AttemptFinished)] == [429, 503, 200]
+
+
+@pytest.mark.parametrize("only_counting", [shadow, passive])
+def test_a_redirect_that_asks_to_wait_is_waited_for(
+    server: Server, monkeypatch: pytest.MonkeyPatch, only_counting: Callable[..., Guard]
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", waits.append)
+    server.script = in_turn(lambda handler: handler.answer(302, location="/there", retry_after="7"), says(200))
+    with urllib3.HTTPConnectionPool("127.0.0.1", server.server_port) as pool:
+        only_counting().wrap(pool)
+        assert pool.request("GET", "/").status == 200
+    assert waits == [7]
+
+
+@pytest.mark.parametrize("status", ["UNKNOWN", "200"])
+@pytest.mark.parametrize("make", [passive, shadow, quick])
+def test_a_stand_in_whose_status_is_no_number_is_returned(status: Any, make: Callable[..., Guard]) -> None:
+    answer = urllib3.HTTPResponse(b"", status=status)
+    with urllib3.HTTPConnectionPool("127.0.0.1", 9) as pool:
+        pool.urlopen = lambda *args, **kwargs: answer  # type: ignore[method-assign]
+        make().wrap(pool)
+        assert pool.request("GET", "/") is answer
 
 
 def test_a_store_that_is_down_does_not_reach_a_call_that_only_counts(server: Server) -> None:

@@ -19,6 +19,7 @@ from clever_guard import Guard, presets
 from clever_guard.events import AttemptFinished, Event, RetryScheduled
 from clever_guard.testing import no_waiting
 from tests.urllib3_suite.loopback import keep_to_loopback
+from tests.urllib3_suite.server import extend_hypercorn
 
 PLENTY = 10_000_000
 """A budget that no suite uses up."""
@@ -35,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     keep_to_loopback()
+    extend_hypercorn()
     counts: Counter[str] = Counter()
     stack = ExitStack()
     config.add_cleanup(stack.close)

@@ -34,7 +34,7 @@ def repeat_as_urllib3(
         else:
             location = arguments.get("redirect", True) and response.get_redirect_location()
             if location:
-                return follow(pool, {**arguments, **changed}, start, retries, response, location)
+                return follow(pool, {**arguments, **changed}, start, retries, response, location, patient=True)
             further = _after_answer(pool, arguments, retries, response)
             if further is None:
                 response.retries = retries
