@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -105,6 +106,29 @@ def test_after_a_303_what_framed_the_body_is_gone_whoever_wrote_it(server: Serve
         pool.urlopen("POST", "/", body=iter([b"x"]), headers={"Transfer-Encoding": "chunked"})
     assert [method for method, *_ in server.seen] == ["POST", "GET"]
     assert "Transfer-Encoding" not in server.seen[1][2]
+
+
+class Telling:
+    """``read`` and ``tell``, and no ``seek``."""
+
+    def __init__(self) -> None:
+        file = io.BytesIO(b"told")
+        self.read, self.tell = file.read, file.tell
+
+
+class Dumb(io.BytesIO):
+    def tell(self) -> int:
+        raise OSError
+
+
+@pytest.mark.parametrize("make", [Telling, partial(Dumb, b"dumb")])
+def test_a_body_that_cannot_go_back_is_not_sent_empty_to_where_it_is_redirected(server: Server, make: Any) -> None:
+    server.script = in_turn(says(307, Location="/there"), says(200))
+    with urllib3.HTTPConnectionPool("127.0.0.1", server.server_port) as pool:
+        quick().wrap(pool)
+        with pytest.raises(urllib3.exceptions.UnrewindableBodyError):
+            pool.urlopen("PUT", "/", body=make(), headers={"Content-Length": "4"}, timeout=2)
+    assert [path for _, path, *_ in server.seen] == ["/"]
 
 
 def elsewhere(server: Server, other: Server) -> list[str]:

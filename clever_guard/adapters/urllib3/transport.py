@@ -7,6 +7,7 @@ from typing import Any
 
 from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import HTTPError
+from urllib3.util.request import _FAILEDTELL
 
 from clever_guard.adapters.urllib3.bodies import start_of
 from clever_guard.adapters.urllib3.failures import failure_of
@@ -49,8 +50,10 @@ class Exchange:
             let_go(outcome.response)
 
     @property
-    def body_start(self) -> int | None:
-        """Where the body began, for a hop that sends it again."""
+    def body_start(self) -> Any:
+        """Where the body began, for a hop that sends it again. urllib3 refuses to where it cannot go back there."""
+        if self._body_start is None and hasattr(self.arguments.get("body"), "tell"):
+            return _FAILEDTELL
         return self._body_start
 
 
