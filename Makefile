@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test unit lint types bench bench-full simulate redis clean
+.PHONY: help demo test unit lint types bench bench-full simulate test-urllib3 redis clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -62,6 +62,9 @@ bench-full: $(VENV)/.bench redis  ## the same with every contestant and scenario
 
 simulate: $(VENV)/.dev  ## 310 schedules of the simulated fleet
 	@$(BIN)/python -m clever_guard.testing.simulate --seeds 310
+
+test-urllib3: $(VENV)/.dev  ## urllib3's own tests, bare and guarded (ten minutes)
+	@$(BIN)/python -m tests.urllib3_suite $(TESTS)
 
 clean:  ## remove what was made here
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -17,7 +17,7 @@ GUARDINGS = ("bare", "passive", "shadow", "clever")
 COLUMNS = ("passed", "failed", "error", "skipped")
 AGAIN = 2
 """How often a difference is looked at again: many of these tests race against timeouts of milliseconds."""
-PATIENCE = 120
+PATIENCE = 60
 """Seconds a test may take."""
 
 

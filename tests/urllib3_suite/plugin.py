@@ -54,7 +54,9 @@ def _guard(guarding: str, counts: Counter[str], stack: ExitStack) -> Guard:
     if guarding == "passive":
         return stack.enter_context(Guard(observers=[observe], store="memory://"))
     mode = "shadow" if guarding == "shadow" else "enforce"
-    guard = stack.enter_context(presets.clever("memory://", limit=PLENTY, observers=[observe], mode=mode, timeout=TIMEOUT))
+    guard = stack.enter_context(
+        presets.clever("memory://", limit=PLENTY, observers=[observe], mode=mode, timeout=TIMEOUT)
+    )
     stack.enter_context(no_waiting(guard))
     return guard
 
