@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test unit lint types bench bench-full simulate test-urllib3 redis clean
+.PHONY: help demo test unit lint types bench bench-full simulate test-urllib3 mutate redis clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -66,5 +66,13 @@ simulate: $(VENV)/.dev  ## 310 schedules of the simulated fleet
 test-urllib3: $(VENV)/.dev  ## urllib3's own tests, bare and guarded (ten minutes)
 	@$(BIN)/python -m tests.urllib3_suite $(TESTS)
 
+$(VENV)/.mutation: $(VENV)/.dev
+	@echo "installing mutmut ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutation
+	@touch $@
+
+mutate: $(VENV)/.mutation redis  ## faults put into the code one by one, MODULE=clever_guard.quota.pace or all (an hour)
+	@$(BIN)/python -m tests.mutation $(MODULE)
+
 clean:  ## remove what was made here
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) .cache mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
