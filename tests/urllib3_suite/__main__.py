@@ -21,13 +21,17 @@ PATIENCE = 60
 """Seconds a test may take."""
 
 
+class BrokenOff(RuntimeError):
+    """A run that did not come to its end."""
+
+
 def main(told: Sequence[str]) -> int:
     try:
         place = prepare()
-    except CannotPrepare as error:
+        runs = {guarding: run(place, guarding, told or ["test"]) for guarding in GUARDINGS}
+    except (CannotPrepare, BrokenOff) as error:
         print(f"the tests of urllib3 cannot be run: {error}")
         return 2
-    runs = {guarding: run(place, guarding, told or ["test"]) for guarding in GUARDINGS}
     seen = [each for guarding in GUARDINGS[1:] for each in differences(runs["bare"], runs[guarding])]
     steady = _steady(place, seen)
     print(table(runs, steady))
@@ -39,11 +43,13 @@ def main(told: Sequence[str]) -> int:
 
 
 def run(place: Place, guarding: str, told: Sequence[str]) -> Run:
-    """One run of the tests that ``told`` names. Raises OSError when it was broken off."""
+    """One run of the tests that ``told`` names. Raises BrokenOff."""
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "outcomes.json"
         _pytest(place, ["--guarding", guarding, "--outcomes", str(file), *told])
+        if not file.exists():
+            raise BrokenOff(f"the run {guarding} wrote no outcomes")
         result = read(guarding, file)
     print(f"{guarding}: {len(result.tests)} tests in {time.monotonic() - begin:.0f} s", flush=True)
     return result

@@ -42,7 +42,7 @@ class Difference:
 
 
 def read(guarding: str, file: Path) -> Run:
-    """A run as the plugin wrote it down. Raises OSError when it did not come to its end."""
+    """A run as the plugin wrote it down."""
     found = json.loads(file.read_text())
     tests = {test: (outcome, said) for test, (outcome, said) in found["tests"].items()}
     return Run(guarding, tests, found["counts"])
