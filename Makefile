@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test unit test-redis-clients lint types bench bench-full simulate fuzz redis clean
+.PHONY: help demo test unit lint types bench bench-full simulate test-redis-clients test-urllib3 fuzz mutate redis clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -75,5 +75,16 @@ MINUTES ?= 5
 fuzz: $(VENV)/.fuzz  ## hostile input for every parser, guided by coverage (MINUTES=5 in all)
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
+test-urllib3: $(VENV)/.dev  ## urllib3's own tests, bare and guarded (ten minutes)
+	@$(BIN)/python -m tests.urllib3_suite $(TESTS)
+
+$(VENV)/.mutation: $(VENV)/.dev
+	@echo "installing mutmut ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutation
+	@touch $@
+
+mutate: $(VENV)/.mutation redis  ## faults put into the code one by one, MODULE=clever_guard.quota.pace or all (an hour)
+	@$(BIN)/python -m tests.mutation $(MODULE)
+
 clean:  ## remove what was made here
-	rm -rf $(VENV) .venv-clients .cache .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) .venv-clients .cache .fuzz mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

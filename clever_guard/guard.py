@@ -69,6 +69,7 @@ class Guard:
         self.max_wait = max_wait
         self.closed = False
         self.policies = bound(policies, key)
+        self.only_counts = self.mode == "shadow" or not policies
         acting = self.policies if self.mode == "enforce" else tuple(p for p in self.policies if isinstance(p, Quota))
         self._proceed = fold(acting)
         self._usual = usual_call(acting) if self.mode == "enforce" else None

@@ -16,6 +16,7 @@ from tests._redis import RedisServer
 settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
+settings.register_profile("mutation", settings.get_profile("default"), max_examples=30, derandomize=True, database=None)
 settings.load_profile("default")
 signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that fixtures end their servers then too
 for name in ("CLEVER_GUARD_STORE", "CLEVER_GUARD_MODE", "CLEVER_GUARD_SECRET"):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 import time
+from functools import partial
 from typing import Any
 
 import pytest
 import urllib3
 from urllib3.util.retry import Retry as Urllib3Retry
 
-from clever_guard import Guard, options
+from clever_guard import Deadline, Guard, Quota, Retry, options
 from clever_guard.adapters.urllib3 import transport
 from clever_guard.adapters.urllib3.bodies import start_of
 from tests.adapters.serving import TOKEN, Handler, Server, in_turn, quick, says, serving
@@ -98,6 +99,38 @@ def test_after_a_303_what_described_the_body_is_gone(server: Server) -> None:
     assert headers["Authorization"] == TOKEN["Authorization"]
 
 
+def test_after_a_303_what_framed_the_body_is_gone_whoever_wrote_it(server: Server) -> None:
+    server.script = in_turn(says(303, Location="/got"), says(200))
+    with urllib3.HTTPConnectionPool("127.0.0.1", server.server_port) as pool:
+        quick().wrap(pool)
+        pool.urlopen("POST", "/", body=iter([b"x"]), headers={"Transfer-Encoding": "chunked"})
+    assert [method for method, *_ in server.seen] == ["POST", "GET"]
+    assert "Transfer-Encoding" not in server.seen[1][2]
+
+
+class Telling:
+    """``read`` and ``tell``, and no ``seek``."""
+
+    def __init__(self) -> None:
+        file = io.BytesIO(b"told")
+        self.read, self.tell = file.read, file.tell
+
+
+class Dumb(io.BytesIO):
+    def tell(self) -> int:
+        raise OSError
+
+
+@pytest.mark.parametrize("make", [Telling, partial(Dumb, b"dumb")])
+def test_a_body_that_cannot_go_back_is_not_sent_empty_to_where_it_is_redirected(server: Server, make: Any) -> None:
+    server.script = in_turn(says(307, Location="/there"), says(200))
+    with urllib3.HTTPConnectionPool("127.0.0.1", server.server_port) as pool:
+        quick().wrap(pool)
+        with pytest.raises(urllib3.exceptions.UnrewindableBodyError):
+            pool.urlopen("PUT", "/", body=make(), headers={"Content-Length": "4"}, timeout=2)
+    assert [path for _, path, *_ in server.seen] == ["/"]
+
+
 def elsewhere(server: Server, other: Server) -> list[str]:
     """Other origins: another port, another host, another scheme."""
     port = server.server_port
@@ -158,11 +191,14 @@ def test_a_callers_own_redirect_limit_holds(server: Server, retries: Any, kind: 
     assert outcome(True) == outcome(False)
 
 
+@pytest.mark.parametrize(
+    "policy", [Retry(max_retries=0), Quota(), Deadline(10)], ids=lambda policy: type(policy).__name__
+)
 @pytest.mark.parametrize("status", [413, 429, 503])
-def test_a_bare_guarded_pool_makes_no_hidden_retries(server: Server, status: int) -> None:
+def test_a_bare_guarded_pool_makes_no_hidden_retries(server: Server, status: int, policy: Any) -> None:
     server.script = says(status, Retry_After="0")
     with urllib3.HTTPConnectionPool("127.0.0.1", server.server_port) as pool:
-        Guard().wrap(pool)
+        Guard(policy).wrap(pool)
         assert pool.request("GET", "/").status == status
     assert len(server.seen) == 1
 

@@ -1,4 +1,4 @@
-"""In shadow mode a client behaves as if it were bare, and every attempt is seen as it was."""
+"""In shadow mode, and without policies, a client behaves as if it were bare, and every attempt is seen as it was."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib3.util.retry import Retry as Urllib3Retry
 from clever_guard import Guard, Quota, Retry
 from clever_guard.events import AttemptFinished
 from clever_guard.stores import MemoryStore
-from tests.adapters.serving import TOKEN, Script, Server, cut, in_turn, says, serving
+from tests.adapters.serving import TOKEN, Script, Server, cut, in_turn, quick, says, serving
 
 
 @pytest.fixture
@@ -24,6 +24,22 @@ def server() -> Iterator[Server]:
 
 def redirects(to: str) -> Script:
     return lambda handler: handler.answer(302, location=to)
+
+
+def shadow(**options: Any) -> Guard:
+    return Guard(Retry(), Quota(limit=100, window=60), mode="shadow", **options)
+
+
+def passive(**options: Any) -> Guard:
+    return Guard(**options)
+
+
+class Telling:
+    """``read`` and ``tell``, and no ``seek``."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file = io.BytesIO(data)
+        self.read, self.tell = self._file.read, self._file.tell
 
 
 QUICK: dict[str, Any] = {"backoff_factor": 0.0}
@@ -48,6 +64,10 @@ CASES: dict[str, tuple[list[Script], dict[str, Any]]] = {
         [cut, says(200)],
         {"method": "PUT", "body": lambda: io.BytesIO(b"file"), "retries": Urllib3Retry(3, **QUICK)},
     ),
+    "something that tells and cannot seek": (
+        [cut, says(200)],
+        {"method": "PUT", "body": lambda: Telling(b"told"), "retries": Urllib3Retry(3, **QUICK)},
+    ),
     "a stream": (
         [cut, says(200)],
         {"method": "PUT", "body": lambda: iter([b"a"]), "retries": Urllib3Retry(3, **QUICK)},
@@ -71,29 +91,56 @@ def ended(client: Any, server: Server, script: list[Script], options: dict[str, 
     return [how, [(seen[0], seen[1], seen[3]) for seen in server.seen]]
 
 
+@pytest.mark.parametrize("only_counting", [shadow, passive])
 @pytest.mark.parametrize("bare_pool", [False, True])
 @pytest.mark.parametrize("name", CASES)
-def test_the_client_ends_as_a_bare_one(server: Server, name: str, bare_pool: bool) -> None:
+def test_the_client_ends_as_a_bare_one(
+    server: Server, name: str, bare_pool: bool, only_counting: Callable[..., Guard]
+) -> None:
     script, options = CASES[name]
     make: Callable[[], Any] = (
         (lambda: urllib3.HTTPConnectionPool("127.0.0.1", server.server_port)) if bare_pool else urllib3.PoolManager
     )
     told: list[Any] = []
     with make() as bare, make() as guarded:
-        Guard(Retry(), Quota(limit=100, window=60), mode="shadow", observers=[told.append]).wrap(guarded)
+        only_counting(observers=[told.append]).wrap(guarded)
         expected = ended(bare, server, script, options, bare_pool)
         assert ended(guarded, server, script, options, bare_pool) == expected
     codes = [one.code for one in told if isinstance(one, AttemptFinished)]
     assert len(codes) == len(server.seen)
 
 
-def test_the_refusals_between_are_seen(server: Server) -> None:
+@pytest.mark.parametrize("only_counting", [shadow, passive])
+def test_the_refusals_between_are_seen(server: Server, only_counting: Callable[..., Guard]) -> None:
     told: list[Any] = []
     with urllib3.PoolManager() as http:
-        Guard(Retry(), Quota(limit=100, window=60), mode="shadow", observers=[told.append]).wrap(http)
+        only_counting(observers=[told.append]).wrap(http)
         server.script = in_turn(says(429, retry_after="0"), says(503, retry_after="0"), says(200))
         assert http.request("GET", server.url, headers=TOKEN).status == 200
     assert [one.code for one in told if isinstance(one, AttemptFinished)] == [429, 503, 200]
+
+
+@pytest.mark.parametrize("only_counting", [shadow, passive])
+def test_a_redirect_that_asks_to_wait_is_waited_for(
+    server: Server, monkeypatch: pytest.MonkeyPatch, only_counting: Callable[..., Guard]
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", waits.append)
+    server.script = in_turn(lambda handler: handler.answer(302, location="/there", retry_after="7"), says(200))
+    with urllib3.HTTPConnectionPool("127.0.0.1", server.server_port) as pool:
+        only_counting().wrap(pool)
+        assert pool.request("GET", "/").status == 200
+    assert waits == [7]
+
+
+@pytest.mark.parametrize("status", ["UNKNOWN", "200"])
+@pytest.mark.parametrize("make", [passive, shadow, quick])
+def test_a_stand_in_whose_status_is_no_number_is_returned(status: Any, make: Callable[..., Guard]) -> None:
+    answer = urllib3.HTTPResponse(b"", status=status)
+    with urllib3.HTTPConnectionPool("127.0.0.1", 9) as pool:
+        pool.urlopen = lambda *args, **kwargs: answer  # type: ignore[method-assign]
+        make().wrap(pool)
+        assert pool.request("GET", "/") is answer
 
 
 def test_a_store_that_is_down_does_not_reach_a_call_that_only_counts(server: Server) -> None:

@@ -65,7 +65,7 @@ def guarded_urlopen(
     if watch is None:
         return urlopen(*args, **kwargs)
     try:
-        if watch.guard.mode == "shadow":
+        if watch.guard.only_counts:
             return _send_as_is(watch, pool, urlopen, arguments, place)
         return _send_and_follow(watch, pool, urlopen, arguments, place)
     except GuardError as error:
@@ -88,10 +88,11 @@ def _watch_over(host: str, watches: Sequence[Watch]) -> Watch | None:
 
 
 def _send_as_is(watch: Watch, pool: HTTPConnectionPool, urlopen: Any, arguments: dict[str, Any], place: Place) -> Any:
-    """Shadow: the caller's own retries and redirects stay, the guard only counts."""
+    """The caller's own retries and redirects stay, the guard only counts."""
+    of_guard = None if watch.guard.mode == "shadow" else watch.guard.timeout
 
     def attempt(sent: dict[str, Any]) -> Any:
-        sent["timeout"] = usual(pool, sent.get("timeout", _DEFAULT_TIMEOUT), None)
+        sent["timeout"] = usual(pool, sent.get("timeout", _DEFAULT_TIMEOUT), of_guard)
         return _call(watch, Exchange(pool, urlopen, sent), place)
 
     return repeat_as_urllib3(pool, arguments, attempt)

@@ -1,8 +1,8 @@
 """The redirect step of a bare pool, outside the flow: the next hop is a call of its own, with its own permit.
 
 A manager asks its pools for ``redirect=False`` and follows by itself. A bare pool follows by calling itself inside ``urlopen``,
-where no permit would be taken, so the adapter sends with ``redirect=False`` and does here what the pool would have done. Only
-the sleep for a redirect's Retry-After is left out: it knows no deadline.
+where no permit would be taken, so the adapter sends with ``redirect=False`` and does here what the pool would have done. The
+sleep for a redirect's Retry-After is only for guards that only count: it knows no deadline.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ OF_THE_BODY = (
     "Content-Location",
     "Content-Type",
     "Content-Length",
+    "Transfer-Encoding",
     "Digest",
     "Last-Modified",
 )
@@ -34,8 +35,12 @@ def follow(
     retries: Retry,
     response: Any,
     location: str,
+    patient: bool = False,
 ) -> Any:
-    """The next hop of a call that was answered by ``response``; the response itself when the caller wants no more hops."""
+    """The next hop of a call that was answered by ``response``; the response itself when the caller wants no more hops.
+
+    ``patient``: a Retry-After is slept for before it.
+    """
     hop = _as_get(pool, arguments) if response.status == 303 else {**arguments, "body_pos": body_start}
     hop["headers"] = _allowed(pool, headers_of(pool, hop), retries, location)
     try:
@@ -46,6 +51,8 @@ def follow(
             raise
         return response
     response.drain_conn()
+    if patient:
+        hop["retries"].sleep_for_retry(response)
     hop["url"] = location
     return pool.urlopen(**hop)
 

@@ -1,7 +1,8 @@
 """urllib3's own retries in a guard that only counts: repeated here step by step, so that every attempt is seen.
 
-Left to urllib3 they would nest: it repeats a request by calling ``urlopen`` again from within, where the guard sees the inner
-attempts first, the outer one at the end, and the refusals between never.
+A guard only counts in shadow mode, and where it has no policies. Left to urllib3 the retries would nest: it repeats a
+request by calling ``urlopen`` again from within, where the guard sees the inner attempts first, the outer one at the end, and
+the refusals between never.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ def repeat_as_urllib3(
         else:
             location = arguments.get("redirect", True) and response.get_redirect_location()
             if location:
-                return follow(pool, {**arguments, **changed}, start, retries, response, location)
+                return follow(pool, {**arguments, **changed}, start, retries, response, location, patient=True)
             further = _after_answer(pool, arguments, retries, response)
             if further is None:
                 response.retries = retries
                 return response
             retries = further
-        changed = {"body_pos": start}
+        changed = {"body_pos": set_file_position(arguments.get("body"), start)}  # raises for what cannot be sent again
 
 
 def _after_failure(pool: HTTPConnectionPool, arguments: dict[str, Any], retries: Retry, error: MaxRetryError) -> Retry:

@@ -7,6 +7,7 @@ from typing import Any
 
 from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import HTTPError
+from urllib3.util.request import _FAILEDTELL
 
 from clever_guard.adapters.urllib3.bodies import start_of
 from clever_guard.adapters.urllib3.failures import failure_of
@@ -41,16 +42,24 @@ class Exchange:
             response = self._urlopen(**arguments)
         except HTTPError as error:
             return failure_of(error)
-        return Reply(response.status, answer_headers(response), response)
+        status = response.status
+        return Reply(status if status.__class__ is int else _number(status), answer_headers(response), response)
 
     def discard(self, outcome: Outcome, /) -> None:
         if isinstance(outcome, Reply):
             let_go(outcome.response)
 
     @property
-    def body_start(self) -> int | None:
-        """Where the body began, for a hop that sends it again."""
+    def body_start(self) -> Any:
+        """Where the body began, for a hop that sends it again. urllib3 refuses to where it cannot go back there."""
+        if self._body_start is None and hasattr(self.arguments.get("body"), "tell"):
+            return _FAILEDTELL
         return self._body_start
+
+
+def _number(status: Any) -> int:
+    """0 for what is none: a stand-in for a response may have any status, and is returned as it is."""
+    return int(status) if isinstance(status, int) else 0
 
 
 def let_go(response: Any) -> None:
