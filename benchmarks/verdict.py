@@ -13,9 +13,9 @@ SPENT = 0.80
 """Share of the budget that is used in all, faults and all."""
 RECOVERED = 0.95
 """The same in every window that begins a window after the last fault, or later."""
-LONGEST_LOOK = 5.3
-"""Seconds after which a worker that lost its store has looked again: 5 s, and the store's deadline."""
-LOST_DATA = ("flush", "crash", "rewind")
+FELT = {"flush": 1.5} | {kind: 5.5 for kind in OF_STORE if kind != "flush"}
+"""Seconds for which a trouble of the store is felt after its end. Leases that it forgot live for a second; a worker that lost it
+looks again after five, and waits a quarter of a second for its answer."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,8 @@ def reaches(
             found.append(Reach(fault.began, late, 1, 1))
         elif fault.kind == "stop":
             found.append(Reach(fault.began, late, threads, threads))
-        if fault.kind in LOST_DATA:
-            found.append(Reach(fault.began, late, 1, 1))
-        if fault.kind in OF_STORE and fault.kind != "flush":
-            found.append(Reach(fault.began, fault.ended + LONGEST_LOOK, calls, math.inf))
+        else:
+            found.append(Reach(fault.began, fault.ended + FELT[fault.kind], calls, math.inf))
     return found + [Reach(begin, end, calls, math.inf) for begin, end in dark]
 
 

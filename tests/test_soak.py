@@ -96,9 +96,9 @@ def test_a_run_without_a_fault_may_cost_nothing() -> None:
     ]
 
 
-@pytest.mark.parametrize(("kind", "allowed"), [("kill", 1), ("stop", 2), ("flush", 1), ("freeze", 8), ("crash", 9)])
+@pytest.mark.parametrize(("kind", "allowed"), [("kill", 1), ("stop", 2), ("flush", 8), ("freeze", 8), ("crash", 8)])
 def test_a_fault_allows_so_many_refusals_and_no_more(kind: str, allowed: int) -> None:
-    done = [Done(kind, 103.0, 103.5)]
+    done = [Done(kind, 103.0, 104.0)]
     assert missed(log((100, allowed), (100, 0), (100, 0)), done) == []
     assert "window 1: " in missed(log((100, allowed + 1), (100, 0), (100, 0)), done)[0]
 
