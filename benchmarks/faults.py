@@ -19,6 +19,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import redis
@@ -141,7 +142,7 @@ class Wrecker:
         for fault in faults:
             if fault.kind == "rewind":
                 self._at(begun + fault.at - STALE, self._save)
-            self._at(begun + fault.at, lambda fault=fault: self._begin(fault))
+            self._at(begun + fault.at, partial(self._begin, fault))
 
     def step(self) -> float:
         """Do what is due; seconds until the next, infinite where there is none."""
@@ -220,7 +221,11 @@ class Wrecker:
         if finish is None:
             self._over(fault.kind, began)
             return
-        self._at(began + fault.lasts, lambda: (finish(), self._over(fault.kind, began)))  # type: ignore[func-returns-value]
+        self._at(began + fault.lasts, partial(self._mend, finish, fault.kind, began))
+
+    def _mend(self, finish: Callable[[], object], kind: str, began: float) -> None:
+        finish()
+        self._over(kind, began)
 
     def _save(self) -> None:
         if self._server is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.faults import KINDS, Fault, Wrecker
 from benchmarks.journal import Journal, Watched, dark_times, failures
-from benchmarks.verdict import RECOVERED, SPENT, Verdict, judge, reaches
+from benchmarks.verdict import RATE, RECOVERED, SPENT, Verdict, judge, reaches
 from clever_guard.testing.fleet import EmulatorProcess, Fleet
 from tests._redis import RedisServer
 
@@ -37,6 +37,7 @@ class Terms:
     faults: tuple[Fault, ...] = ()
     spent: float = SPENT
     recovered: float = RECOVERED
+    rate: float = RATE
 
 
 @dataclass
@@ -132,7 +133,9 @@ def _judged(
     entries = notes.entries()
     dark = dark_times(entries, until)
     felt = reaches(wrecker.done, dark, terms.window, terms.workers, terms.threads)
-    verdict = judge(log, begun, until, wrecker.done, felt, spent=terms.spent, recovered=terms.recovered)
+    verdict = judge(
+        log, begun, until, wrecker.done, felt, spent=terms.spent, recovered=terms.recovered, rate=terms.rate
+    )
     kinds = [fault.kind for fault in wrecker.done]
     failed = failures(entries)
     missed = verdict.missed + [f"{count} calls ended with: {what}" for what, count in failed.items()]

@@ -44,6 +44,7 @@ def test_a_fleet_outlives_every_fault(tmp_path: Path) -> None:
         faults=EACH_ONCE,
         spent=0.4,
         recovered=0.8,
+        rate=50.0,
     )
     found = soak(terms, tmp_path / "journal")
     assert found.missed == []
@@ -85,7 +86,7 @@ def log(*windows: tuple[int, int]) -> list[dict[str, Any]]:
 
 def missed(windows: list[dict[str, Any]], done: list[Done], dark: list[tuple[float, float]] | None = None) -> list[str]:
     felt = reaches(done, dark or [], window=10.0, workers=4, threads=2)
-    return judge(windows, 90.0, windows[-1]["end"], done, felt).missed
+    return judge(windows, 90.0, windows[-1]["end"], done, felt, rate=100.0).missed
 
 
 def test_a_run_without_a_fault_may_cost_nothing() -> None:
@@ -96,9 +97,9 @@ def test_a_run_without_a_fault_may_cost_nothing() -> None:
     ]
 
 
-@pytest.mark.parametrize(("kind", "allowed"), [("kill", 1), ("stop", 2), ("flush", 1), ("freeze", 8), ("crash", 9)])
+@pytest.mark.parametrize(("kind", "allowed"), [("kill", 1), ("stop", 2), ("flush", 8), ("freeze", 8), ("crash", 8)])
 def test_a_fault_allows_so_many_refusals_and_no_more(kind: str, allowed: int) -> None:
-    done = [Done(kind, 103.0, 103.5)]
+    done = [Done(kind, 103.0, 104.0)]
     assert missed(log((100, allowed), (100, 0), (100, 0)), done) == []
     assert "window 1: " in missed(log((100, allowed + 1), (100, 0), (100, 0)), done)[0]
 
@@ -112,6 +113,15 @@ def test_a_worker_in_the_dark_allows_one_refusal_for_each_call() -> None:
     windows = log((100, 8), (100, 0))
     assert missed(windows, [], [(102.0, 104.0)]) == []
     assert missed(windows, [], [(112.0, 114.0)])[0] == "window 1: 8 refused, the bound allows 0"
+
+
+def test_many_refusals_are_named_even_where_each_is_allowed() -> None:
+    done = [Done("freeze", 103.0, 104.0)]
+    felt = reaches(done, [], window=10.0, workers=4, threads=2)
+    assert judge(log((100, 1), (100, 0), (100, 0)), 90.0, 130.0, done, felt, rate=4.0).missed == []
+    assert judge(log((100, 1), (100, 0), (100, 0)), 90.0, 130.0, done, felt, rate=3.0).missed == [
+        "3.32 refused per 1000, 3 is the most"
+    ]
 
 
 def test_an_idle_budget_and_a_slow_recovery_are_named() -> None:
@@ -210,4 +220,4 @@ def test_the_verdict_is_json(capsys: pytest.CaptureFixture[str], monkeypatch: py
     monkeypatch.setattr(sys, "argv", ["soak", "--json"])
     assert command.main() == 1
     told = json.loads(capsys.readouterr().out)
-    assert (told["faults"], told["verdict"]["refused"], len(told["missed"])) == ({"kill": 1}, 2, 3)
+    assert (told["faults"], told["verdict"]["refused"], len(told["missed"])) == ({"kill": 1}, 2, 4)

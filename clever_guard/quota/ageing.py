@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clever_guard.quota.ledger import Ledger, rejuvenate
+from clever_guard.quota.ledger import Ledger, blame_nobody, rejuvenate
 from clever_guard.quota.store import Terms
 
 
@@ -53,5 +53,9 @@ def _give_up(ledger: Ledger, dropped: int, end: int, terms: Terms) -> None:
 
 
 def regress(ledger: Ledger, now: int, terms: Terms) -> None:
-    """Somebody remembers a later time than this record does: the store fell back to an older state."""
+    """Somebody remembers a later time than this record does: the store fell back to an older state.
+
+    Permits that were drawn and reported meanwhile are not in it.
+    """
     ledger.since = max(ledger.since, now + terms.ttl)
+    blame_nobody(ledger)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clever_guard.quota.bracket import carry, doubt_dates, narrow, trust_only
-from clever_guard.quota.ledger import EIGHTHS, LATE, Ledger, unexplained
+from clever_guard.quota.ledger import EIGHTHS, LATE, Ledger, blame_nobody, unexplained
 from clever_guard.quota.store import Report, Sight, Terms
 
 SAME_RESET = 1_500
@@ -22,7 +22,7 @@ def hear(ledger: Ledger, now: int, terms: Terms, report: Report, sight: Sight) -
     half = max(terms.window, ledger.stride) // 2
     ahead = sight.reset - ledger.reset
     if ledger.reset == 0 or ledger.pace:
-        _begin_within(ledger, now, terms, sight)
+        _hear_first(ledger, now, terms, sight)
     elif abs(ahead) <= min(SAME_RESET, half - 1):
         if sight.sent >= ledger.hi and sight.remaining > ledger.r_min:
             _hear_anew(ledger, now, terms, sight)
@@ -32,6 +32,13 @@ def hear(ledger: Ledger, now: int, terms: Terms, report: Report, sight: Sight) -
         _hear_next(ledger, now, terms, sight)
     elif report.stamp > ledger.adopted or ledger.adopted < sight.sent <= now:
         _hear_anew(ledger, now, terms, sight)
+
+
+def _hear_first(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
+    """A worker that lost its store knows how much of the running window is still its own, and never takes more."""
+    mine = ledger.r_min if terms.solo and sight.sent < ledger.hi else sight.remaining
+    _begin_within(ledger, now, terms, sight)
+    ledger.r_min = min(ledger.r_min, mine)
 
 
 def _hear_same(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
@@ -62,7 +69,11 @@ def _learn_we_were_early(ledger: Ledger, sight: Sight) -> None:
 
 
 def _hear_next(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
-    """The next window: it ends as much later as its number is higher than the last."""
+    """The next window: it ends as much later as its number is higher than the last.
+
+    One that is heard of late, or by a record that fell back to an older state, began when the fleet was idle, in the dark, or
+    not counted: who spent what is gone is not known.
+    """
     ahead = sight.reset - ledger.reset
     _remember_stranger(ledger, terms)
     exact = ahead % terms.window == 0 or ahead == ledger.stride
@@ -70,10 +81,12 @@ def _hear_next(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
     _learn_whether_fixed(ledger, ahead, terms, sight)
     lo = min(ledger.lo, sight.received) + ahead - doubt
     hi = (min(ledger.hi, sight.received) if ledger.fixed else sight.received) + ahead + doubt
-    known = ledger.lo > 0
+    known, uncounted = ledger.lo > 0, now < ledger.since or sight.sent >= ledger.hi + terms.ttl
     ledger.awaited = max(now, min(ledger.hi, now + terms.window // 2)) + terms.ttl
     ledger.stride = ahead
     _adopt(ledger, now, terms, sight)
+    if uncounted:
+        blame_nobody(ledger)
     ledger.early = unexplained(ledger)
     if not known:
         trust_only(ledger, sight)
@@ -142,7 +155,10 @@ def _remember_stranger(ledger: Ledger, terms: Terms) -> None:
 
     A window that was spent before its end shows only a part of what others would have taken, so what they took since it was
     first heard of counts for the rest of the window too: by half as much again at most, or one busy second reserved it all.
+    To a worker in the dark its whole fleet would be strangers.
     """
+    if terms.solo:
+        return
     taken = unexplained(ledger)
     heard = max(terms.window * 2 // 3, min(terms.window, ledger.heard - ledger.opened))
     unheard = max(0, taken - ledger.early) * (EIGHTHS * (terms.window - heard) // heard)

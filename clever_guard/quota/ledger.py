@@ -153,6 +153,11 @@ def unexplained(ledger: Ledger) -> int:
     return max(0, ledger.limit - ledger.r_min - ledger.spent - sum(ledger.out))
 
 
+def blame_nobody(ledger: Ledger) -> None:
+    """The fleet spent of this window what was not counted, so the window teaches nothing about strangers."""
+    ledger.spent = max(ledger.spent, ledger.limit)
+
+
 def strangers(ledger: Ledger) -> int:
     """What others take of a window, in permits."""
     return -(-ledger.stranger // EIGHTHS)

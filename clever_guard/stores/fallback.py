@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from clever_guard.errors import StoreUnavailable
-from clever_guard.quota.store import Answer, Command, Store, Terms
+from clever_guard.quota.store import Answer, Command, Draw, Store, Terms
 from clever_guard.stores.circuit import Circuit, OnChange, OnLoss, since
 from clever_guard.stores.dark import Drawn, divided, remembered, share, uncounted
 from clever_guard.stores.memory import MemoryStore, monotonic_ms
@@ -55,6 +55,7 @@ class Fallback:
         self._known: dict[str, Drawn] = {}
         """By identity, what the store said last: a window that was spent stays spent when the store goes dark."""
         self._circuit = Circuit()
+        self._dark_since = self._light_since = 0
 
     @property
     def degraded(self) -> bool:
@@ -93,6 +94,7 @@ class Fallback:
             changed = self._circuit.failed(self._clock())
             if changed:
                 fleet, now = self._seen(), self._store_time()
+                self._dark_since = self._clock()
                 self._dark.restore({name: remembered(drawn, fleet, now) for name, drawn in list(self._known.items())})
             never = self._offset is None
         if changed:
@@ -102,6 +104,9 @@ class Fallback:
     def _answered(self, answers: Sequence[Answer], commands: Sequence[Command]) -> None:
         with self._lock:
             changed = self._circuit.answered()
+            if changed:
+                self._light_since = self._clock()
+                self._remember_drawers(self._light_since - self._dark_since)
             for answer, command in zip(answers, commands, strict=True):
                 self._offset = answer.now - self._clock()
                 self._note(command, answer)
@@ -123,6 +128,10 @@ class Fallback:
     def _seen(self) -> int:
         """How many workers share a budget, as far as the store has told."""
         return max((seen for _, seen in self._drawers), default=self._fleet)
+
+    def _remember_drawers(self, dark: int) -> None:
+        """What was told before ``dark`` ms without the store is not older for it: the count that begins now is small at first."""
+        self._drawers = deque((at + dark, seen) for at, seen in self._drawers)
 
     def _count(self, answer: Answer, terms: Terms) -> None:
         """Remember the largest count of drawers of this window and the last."""
@@ -151,7 +160,16 @@ class Fallback:
                     self._drawn_dark[answer.now] = None
             while len(self._drawn_dark) > REMEMBERED:
                 self._drawn_dark.pop(next(iter(self._drawn_dark)), None)
-        return [replace(answer, dark=True) for answer in answers]
+            look = self._next_look(commands, answers)
+        return [_until_look(answer, look) for answer in answers]
+
+    def _next_look(self, commands: Sequence[Command], answers: Sequence[Answer]) -> int:
+        """Milliseconds from now. Who waits for a window looks when it opens, before it takes its share of the dark's."""
+        now = self._clock()
+        for command, answer in zip(commands, answers, strict=True):
+            if answer.hold > command.terms.ttl:
+                self._circuit.look_at = min(self._circuit.look_at, now + answer.hold)
+        return max(1, self._circuit.look_at - now)
 
     def _darkened(self, command: Command, fleet: int) -> Command:
         reports = tuple(
@@ -162,7 +180,20 @@ class Fallback:
 
     def _lit(self, command: Command) -> Command:
         """For the store: what was drawn in the dark is not its business, what was read there is."""
-        if not self._drawn_dark:
+        if not self._dark_since:
             return command
         reports = tuple(uncounted(report) if report.stamp in self._drawn_dark else report for report in command.reports)
-        return replace(command, reports=reports)
+        return replace(command, reports=reports, draw=self._seen_before(command))
+
+    def _seen_before(self, command: Command) -> Draw | None:
+        """The draw, with the time when the dark began for the last one where that was in the dark."""
+        draw, offset = command.draw, self._offset
+        if draw is None or offset is None:
+            return draw and replace(draw, previous=0)
+        in_the_dark = self._circuit.open or draw.previous < self._light_since + offset
+        return replace(draw, previous=min(draw.previous, self._dark_since + offset)) if in_the_dark else draw
+
+
+def _until_look(answer: Answer, look: int) -> Answer:
+    """Nobody is held for longer than it is to the next look at the store, for that may be back."""
+    return replace(answer, dark=True, hold=min(answer.hold, look), at_least=min(answer.at_least, look))

@@ -219,6 +219,8 @@ end
 
 local function unexplained(ledger) return max(0, ledger.limit - ledger.r_min - ledger.spent - out(ledger)) end
 
+local function blame_nobody(ledger) ledger.spent = max(ledger.spent, ledger.limit) end
+
 local function strangers(ledger) return -div(-ledger.stranger, EIGHTHS) end
 
 local function hear_limit(ledger, now, terms, sight)
@@ -304,6 +306,7 @@ local function learn_whether_fixed(ledger, ahead, terms, sight)
 end
 
 local function remember_stranger(ledger, terms)
+  if terms.solo then return end
   local taken = unexplained(ledger)
   local heard = max(div(terms.window * 2, 3), min(terms.window, ledger.heard - ledger.opened))
   local unheard = max(0, taken - ledger.early) * div(EIGHTHS * (terms.window - heard), heard)
@@ -318,10 +321,11 @@ local function hear_next(ledger, now, terms, sight)
   learn_whether_fixed(ledger, ahead, terms, sight)
   local lo = min(ledger.lo, sight.received) + ahead - doubt
   local hi = (ledger.fixed == 1 and min(ledger.hi, sight.received) or sight.received) + ahead + doubt
-  local known = ledger.lo > 0
+  local known, uncounted = ledger.lo > 0, now < ledger.since or sight.sent >= ledger.hi + terms.ttl
   ledger.awaited = max(now, min(ledger.hi, now + div(terms.window, 2))) + terms.ttl
   ledger.stride = ahead
   adopt(ledger, now, terms, sight)
+  if uncounted then blame_nobody(ledger) end
   ledger.early = unexplained(ledger)
   if not known then
     trust_only(ledger, sight)
@@ -336,6 +340,12 @@ local function begin_within(ledger, now, terms, sight)
   adopt(ledger, now, terms, sight)
   ledger.spent = max(0, ledger.limit - ledger.r_min)
   trust_only(ledger, sight)
+end
+
+local function hear_first(ledger, now, terms, sight)
+  local mine = terms.solo and sight.sent < ledger.hi and ledger.r_min or sight.remaining
+  begin_within(ledger, now, terms, sight)
+  ledger.r_min = min(ledger.r_min, mine)
 end
 
 local function hear_anew(ledger, now, terms, sight)
@@ -354,7 +364,7 @@ local function hear(ledger, now, terms, report, sight)
   local half = div(max(terms.window, ledger.stride), 2)
   local ahead = sight.reset - ledger.reset
   if ledger.reset == 0 or ledger.pace == 1 then
-    begin_within(ledger, now, terms, sight)
+    hear_first(ledger, now, terms, sight)
   elseif math.abs(ahead) <= min(SAME_RESET, half - 1) then
     if sight.sent >= ledger.hi and sight.remaining > ledger.r_min then
       hear_anew(ledger, now, terms, sight)
@@ -520,7 +530,10 @@ local function tick_all(ledgers, now, command)
   for _, ledger in pairs(ledgers) do
     local lost = ledger.last < known and known <= now
     newest = max(newest, tick(ledger, now, command.terms))
-    if lost then ledger.since = max(ledger.since, now + command.terms.ttl) end
+    if lost then
+      ledger.since = max(ledger.since, now + command.terms.ttl)
+      blame_nobody(ledger)
+    end
   end
   return newest
 end

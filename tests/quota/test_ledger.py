@@ -408,6 +408,42 @@ class TestFloorsAndStrangers:
         granted = sum(sure.draw(at, 60, previous=hi + 31).granted for _ in range(120))
         assert granted == 98, "the last is the stranger's, not a probe's"
 
+    def test_what_was_spent_before_a_window_was_heard_of_late_was_nobodys(self, sure: Desk) -> None:
+        """The fleet was idle, or in the dark. What is taken later in the same window is not told apart from it."""
+        at = sure.ledger.hi + sure.terms.ttl
+        scout = sure.draw(at, 1)
+        sure.send(at + 30, answered(scout, sight(40, 70_000, at + 10)))
+        assert sure.ledger.stranger == 0
+        self.adopt_the_next(sure, 80_000)
+        assert sure.ledger.stranger == 0
+
+    def test_what_was_spent_before_a_window_was_heard_of_in_time_was_a_strangers(self, sure: Desk) -> None:
+        at = sure.ledger.hi + sure.terms.ttl - 11
+        scout = sure.draw(at, 1)
+        sure.send(at + 30, answered(scout, sight(40, 70_000, at + 10)))
+        self.adopt_the_next(sure, 80_000)
+        assert sure.ledger.stranger == 8 * 58, "all but the scouts of both windows"
+
+    def adopt_the_next(self, desk: Desk, end: int) -> None:
+        hi = desk.ledger.hi
+        scout = desk.draw(hi, 1)
+        desk.send(hi + 30, answered(scout, sight(99, end, hi + 10)))
+
+    def test_what_an_older_state_does_not_know_was_nobodys(self, sure: Desk) -> None:
+        """Somebody drew at 53_000, which this record has never heard of."""
+        lease = sure.draw(54_000, 1, previous=53_000)
+        sure.send(54_100, answered(lease, sight(50, 60_000, 54_050)))
+        self.adopt_the_next(sure, 70_000)
+        assert sure.ledger.stranger == 0
+
+    def test_the_window_after_an_older_state_neither(self, sure: Desk) -> None:
+        """The window of the record is over, and most of the next one was spent before the store fell back."""
+        hi = sure.ledger.hi
+        scout = sure.draw(hi + 500, 1, previous=hi + 200)
+        sure.send(hi + 530, answered(scout, sight(30, 70_000, hi + 510)))
+        self.adopt_the_next(sure, 80_000)
+        assert sure.ledger.stranger == 0
+
 
 class TestALonePermit:
     """Where nobody is about, a permit whose report nobody waits for is no scout."""
@@ -562,6 +598,31 @@ def test_the_ledger_of_a_worker_that_is_cut_off_counts_its_own_share_only() -> N
     scout = desk.draw(50_000)
     desk.send(51_000, answered(scout, sight(900, 60_000, 50_010, limit=1200)))
     assert (desk.ledger.limit, desk.ledger.r_min) == (10, 9)
+
+
+def test_a_worker_that_is_cut_off_remembers_what_was_its_own_of_the_running_window() -> None:
+    desk = Desk(Terms(10, 10_000, 1_000, solo=True))
+    scout = desk.draw(50_000)
+    desk.ledger.hi, desk.ledger.r_min = 60_000, 2
+    desk.send(50_050, answered(scout, sight(9, 60_000, 50_010)))
+    assert desk.ledger.r_min == 1
+    desk = Desk(Terms(10, 10_000, 1_000, solo=True))
+    scout = desk.draw(60_500)
+    desk.ledger.hi, desk.ledger.r_min = 60_000, 2
+    desk.send(60_550, answered(scout, sight(9, 70_000, 60_510)))
+    assert desk.ledger.r_min == 9, "that window is over"
+
+
+def test_in_the_dark_the_own_fleet_is_no_stranger() -> None:
+    desk = Desk(Terms(10, 10_000, 1_000, solo=True))
+    scout = desk.draw(50_000)
+    desk.send(50_050, answered(scout, sight(9, 60_000, 50_010)))
+    lease = desk.draw(52_000)
+    desk.send(52_050, answered(lease, sight(0, 60_000, 52_010)))
+    hi = desk.ledger.hi
+    scout = desk.draw(hi)
+    desk.send(hi + 30, answered(scout, sight(9, 70_000, hi + 10)))
+    assert desk.ledger.stranger == 0
 
 
 def test_a_view_shows_what_is_left_and_what_is_out(sure: Desk) -> None:

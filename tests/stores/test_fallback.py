@@ -74,6 +74,16 @@ class Ward:
                 self.draw(0, self.answered(grant, left))
         return spent
 
+    def ask_until(self, end: int) -> int:
+        """Come again as told until ``end``; what was granted, after which nobody may be idle for longer than to the next look."""
+        granted = 0
+        while self.clock[0] < end:
+            told = self.draw(5)
+            granted += told.granted
+            assert 0 < told.hold <= MOST_PATIENCE or told.granted
+            self.clock[0] += max(1, told.hold)
+        return granted
+
 
 @pytest.fixture
 def ward() -> Ward:
@@ -141,17 +151,25 @@ def test_headers_still_rule_downwards(ward: Ward) -> None:
     ward.store.down = True
     scout = ward.draw(5)
     ward.draw(0, ward.answered(scout, 0, refused=1), wait=10)
-    told = ward.draw(5, wait=10)
-    assert told.granted == 0
-    assert told.hold > 5_000
+    assert ward.ask_until(11_000) == 0
 
 
 def test_a_window_that_was_spent_stays_spent_when_the_store_goes_dark(ward: Ward) -> None:
     scout = ward.draw(1)
     ward.draw(5, ward.answered(scout, 0), wait=20)
     ward.store.down = True
+    assert ward.ask_until(11_000) == 0
+
+
+def test_nobody_sleeps_through_the_return_of_the_store(ward: Ward) -> None:
+    """The window is spent for five seconds, so the local ledger's hold is that long; the store is back after half a second."""
+    scout = ward.draw(1)
+    ward.draw(5, ward.answered(scout, 0), wait=20)
+    ward.store.down = True
     told = ward.draw(5, wait=20)
-    assert told.granted == 0
+    ward.store.down = False
+    told = ward.draw(5, wait=told.hold)
+    assert not told.dark
     assert told.hold > 5_000
 
 
@@ -172,6 +190,50 @@ def test_readings_of_the_dark_are_reported_afterwards_and_counts_are_not(ward: W
     (report,) = ward.store.asked[0].reports
     assert (report.answered, report.stamp, report.sights[0].answers) == (0, 0, 0)
     assert report.sights[0].remaining == 7
+
+
+def test_the_store_is_told_when_the_dark_began_and_not_of_draws_in_it(ward: Ward) -> None:
+    """A draw that it does not know would prove that it fell back to an older state; and this window's drawers are those it saw."""
+    ward.draw()
+    ward.store.down = True
+    began = ward.clock[0] + AHEAD
+    dark = ward.draw(previous=began)
+    dark = ward.draw(wait=100, previous=dark.now)
+    ward.store.down = False
+    ward.store.asked.clear()
+    lit = ward.draw(wait=MOST_PATIENCE, previous=dark.now)
+    ward.draw(wait=10, previous=dark.now)
+    ward.draw(wait=10, previous=lit.now)
+    assert [command.draw.previous for command in ward.store.asked if command.draw] == [began, began, lit.now]
+
+
+def test_the_first_reading_in_the_dark_gives_no_second_share(ward: Ward) -> None:
+    """A worker that had its share of the window from the store; the others' shares are not spent yet, so much remains."""
+    for _ in range(15):
+        ward.draw(1, wait=1)
+    scout = ward.draw(1, wait=2_000)
+    lease = ward.draw(12, ward.answered(scout, 159), wait=20)
+    assert lease.granted == 10
+    ward.store.down = True
+    ward.draw(0, ward.answered(lease, 100), wait=100)
+    assert ward.spend(wait=100, times=50) == 0
+
+
+def test_a_fleet_that_was_seen_before_the_dark_is_not_smaller_after_it(ward: Ward) -> None:
+    for _ in range(10):
+        ward.draw(1, wait=5)
+    ward.store.down = True
+    ward.draw()
+    ward.draw(wait=5 * TERMS.window)
+    ward.store.down = False
+    ward.store.inner.forget()
+    assert ward.draw(wait=MOST_PATIENCE).views[0].drawers == 1
+    ward.store.down = True
+    scout = ward.draw(wait=30_000)
+    end = scout.now + 8_000
+    sight = Sight("", 160, 159, end, end, end + 20, scout.now, scout.now + 10)
+    told = ward.draw(1, Report(scout.now, scout.buckets, 1, sights=(sight,)), wait=20)
+    assert told.views[0].limit == 160 // 10
 
 
 @pytest.mark.parametrize(
