@@ -165,11 +165,15 @@ class Claim(NamedTuple):
 
 
 class Ticket:
-    """A place in the queue of those who were told to wait; ``wake`` is set by whoever waits."""
+    """A place in the queue of those who were told to wait; ``wake`` is set by whoever waits.
 
-    __slots__ = ("wake", "woken")
+    ``left`` is set by who gave up (a deadline, an interruption), so that no permit is kept for it.
+    """
+
+    __slots__ = ("left", "wake", "woken")
 
     def __init__(self) -> None:
+        self.left = False
         self.wake: Callable[[], None] | None = None
         self.woken = False
 

@@ -191,9 +191,15 @@ class Quota:
 def _wait(claim: Claim, hold: Hold) -> Generator[Effect[Any], Any, Permit]:
     """Wait for as long as the answer is "hold"; the place in the queue is kept."""
     answer: Permit | Hold = hold
-    while isinstance(answer, Hold):
-        ticket = answer.ticket
-        bucket = shown(claim.label, answer.bucket)
-        yield from Wait(answer.seconds, "quota", at_least=answer.at_least, ticket=ticket, bucket=bucket)
-        answer = yield from Reserve(claim, ticket)
+    ticket = hold.ticket
+    try:
+        while isinstance(answer, Hold):
+            ticket = answer.ticket
+            bucket = shown(claim.label, answer.bucket)
+            yield from Wait(answer.seconds, "quota", at_least=answer.at_least, ticket=ticket, bucket=bucket)
+            answer = yield from Reserve(claim, ticket)
+    except BaseException:
+        if ticket is not None:
+            ticket.left = True
+        raise
     return answer

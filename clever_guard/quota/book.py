@@ -25,6 +25,9 @@ QUEUE_GRACE = 0.1
 PROMISE = 0.25
 """A woken caller has so long to fetch its permit before the promise is forgotten."""
 
+LOOK = 0.001
+"""What is in hand is promised to others: so much later may one look again. One that does not come holds its promise to the end."""
+
 Moves = Counter[tuple[str, str, str]]
 """(label, bucket, op) -> permits; op: granted, used, returned, expired."""
 
@@ -72,7 +75,7 @@ class Book:
         if ticket is not None and ticket in self.promised:
             return True
         for other, until in list(self.promised.items()):
-            if until < now:
+            if until < now or other.left:
                 del self.promised[other]
         return lease.left > len(self.promised)
 
@@ -94,32 +97,38 @@ class Book:
         self.promised.pop(ticket, None)
         self.waiting[ticket] = now + PATIENCE
         head = self._head(now) is ticket and not self.drawing
-        wait = max(0.0, self.ask_at - now) + (0.0 if head else QUEUE_GRACE)
+        wait = max(LOOK if self.lease else 0.0, self.ask_at - now) + (0.0 if head else QUEUE_GRACE)
         self.waiting[ticket] = now + wait + PATIENCE
         return Hold(wait, max(0.0, self.certain - now), ticket, self.bucket)
 
     def _head(self, now: float) -> Ticket:
-        """The first who waits. Those who gave up (a deadline, an interruption) did not say so, and are dropped late."""
+        """The first who waits. Who gave up is dropped here; one that never looks again (a frozen thread) is dropped late."""
         while True:
             ticket, until = next(iter(self.waiting.items()))
-            if until >= now:
+            if until >= now and not ticket.left:
                 return ticket
             del self.waiting[ticket]
 
     def promise(self, now: float) -> list[Ticket]:
         """Whom to wake: as many as there are permits; and the next head, who must look at the time to ask again."""
         room = (self.lease.left if self.lease else 0) - len(self.promised)
+        self._forget_those_who_left()
         woken = list(self.waiting)[: max(1, room)]
         for ticket in woken[: max(0, room)]:
             del self.waiting[ticket]
             self.promised[ticket] = now + PROMISE
         return woken
 
+    def _forget_those_who_left(self) -> None:
+        for ticket in [ticket for ticket in self.waiting if ticket.left]:
+            del self.waiting[ticket]
+
     # -- the store -----------------------------------------------------------------------------------------------------
 
     def draw(self, now: float, ttl: float) -> Draw:
         """The wish to travel now."""
         self.drawing = True
+        self._forget_those_who_left()
         self.demand.learn(now, ttl)
         want = max(self.demand.want, len(self.waiting) + len(self.promised))
         return Draw(min(want, self.terms.limit), self.previous, self.claim.reserve, self.end)
@@ -178,9 +187,10 @@ class Book:
 
     def _to_wake(self, lease: Lease, now: float) -> list[Ticket]:
         """The head of the queue when its scout is back, else those for whom there are permits."""
+        self._forget_those_who_left()
         if lease.kind != "lease" and lease.finished and not self.drawing:
             self.ask_at = now
-            return [next(iter(self.waiting))]
+            return list(self.waiting)[:1]
         return self.promise(now) if self.lease is not None else []
 
     def _count_used(self, lease: Lease) -> None:
@@ -204,8 +214,11 @@ class Book:
 
     @property
     def urgent(self) -> bool:
-        """The fleet waits for it (a scout), or this process is on hold and its last call is in."""
-        if any(lease.kind != "lease" and lease.finished for lease in self.unsaid):
+        """The fleet waits for it (a scout), it tells that the window is spent, or this process is on hold and its last call is in.
+
+        A worker that falls silent with the last answer of a window leaves its permits to age, and somebody would be sent to see.
+        """
+        if any(lease.finished and (lease.at_end or lease.kind != "lease") for lease in self.unsaid):
             return True
         return bool(self.unsaid and self.waiting) and all(lease.finished for lease in self.unsaid)
 

@@ -1,0 +1,45 @@
+"""What is a violation once a schedule is over. (Refusals are judged when they happen, in ``Trial.arrive``.)
+
+Safety      a refusal by the server's log that no injected fault explains; a broken invariant of the ledger or of the books
+Liveness    from two windows after the last fault on every whole window is spent, but for 5 % or for one permit, which may have been
+            a probe that slipped into the next; every caller is served or ends by its own deadline
+Accounts    acknowledged <= counted <= sent; granted = used + returned + expired + in hand
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from clever_guard.testing.emulator.budget import Window
+from clever_guard.testing.simulate.faults.api import GATEWAY
+
+if TYPE_CHECKING:
+    from clever_guard.testing.simulate.faults.trial import Trial
+
+RECOVER = 2
+"""Windows after the last fault in which the budget need not be spent."""
+SHARE = 0.95
+
+
+def judge(trial: Trial, calm: float, last: float) -> None:
+    """Enter violations. ``calm``: when the last fault's effect was over, ``last``: when the last call was begun; true seconds."""
+    for window in judged(trial, calm, last):
+        if window.admitted < min(math.ceil(SHARE * window.limit), window.limit - 1):
+            trial.violate(f"{window.admitted} of {window.limit} spent in a window two windows after the last fault")
+    sent = sum(worker.sent for worker in trial.workers)
+    acknowledged = sum(worker.acknowledged for worker in trial.workers)
+    counted = sum(window.admitted for window in trial.api.windows)
+    if not acknowledged <= counted <= sent:
+        trial.violate(f"{acknowledged} acknowledged, {counted} counted, {sent} sent")
+    for window in trial.api.windows:
+        log = [worker for _, worker, admitted in window.arrivals if admitted and worker != GATEWAY]
+        if len(log) + window.stranger > window.limit and window.limit == trial.setting.limit:
+            trial.violate("the server let more through than its limit: the judge is wrong")
+
+
+def judged(trial: Trial, calm: float, last: float) -> list[Window]:
+    """Whole windows that begin two windows after the last fault, and end before callers stop coming."""
+    begin = trial.api.time(calm) + RECOVER * trial.setting.window
+    end = trial.api.time(last)
+    return [window for window in trial.api.windows if window.start >= begin and window.end <= end]

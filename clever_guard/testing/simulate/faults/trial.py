@@ -1,0 +1,284 @@
+"""One schedule from beginning to end: faults on, faults off, a drain; judged after every event."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from clever_guard.model import Request
+from clever_guard.policies.quota import Quota
+from clever_guard.quota.record import Record
+from clever_guard.quota.store import Answer, Command
+from clever_guard.testing.simulate.faults.api import GATEWAY, Api, Journey
+from clever_guard.testing.simulate.faults.branches import Branches
+from clever_guard.testing.simulate.faults.depot import Depot
+from clever_guard.testing.simulate.faults.judge import RECOVER, judge, judged
+from clever_guard.testing.simulate.faults.monitor import broken
+from clever_guard.testing.simulate.faults.process import TTL, Process
+from clever_guard.testing.simulate.faults.schedule import ON, Event, Schedule
+from clever_guard.testing.simulate.faults.way import DEADLINE, Fate
+from clever_guard.testing.simulate.loop import Loop
+from clever_guard.testing.simulate.server import Headers
+from clever_guard.testing.simulate.world import shown
+
+JUDGED = 1
+"""Whole windows that are judged when the fleet had time to recover."""
+OFTEN = 0.4
+"""Share of the messages that a span of faults hits."""
+DRAIN = 4
+"""Windows, besides those that so many callers take, in which each must be served or end by its own deadline when no new one comes."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What one schedule showed."""
+
+    seed: int
+    kinds: tuple[str, ...]
+    requests: int = 0
+    refused: int = 0
+    allowed: int = 0
+    commands: int = 0
+    seconds: float = 0.0
+    faults: Counter[str] = field(default_factory=Counter)
+    branches: Counter[str] = field(default_factory=Counter)
+    spent: list[float] = field(default_factory=list)
+    """Share of the budget of each judged window after the faults."""
+    violations: list[str] = field(default_factory=list)
+
+
+class Trial:
+    """``trace`` is told a line for each happening."""
+
+    def __init__(self, schedule: Schedule, trace: Callable[[str], None] | None = None) -> None:
+        self.schedule = schedule
+        self.setting = setting = schedule.setting
+        self.loop = Loop()
+        self.branches = Branches()
+        self.commands = 0
+        self.think = schedule.think
+        self.calm = False
+        """Faults are over: callers come at once, and wait for as long as it takes."""
+        self.draining = False
+        self.speaker = 0
+        """Whose commands the store executes."""
+        self.allow_each_window = False
+        self.workers: list[Process] = []
+        self.violations: list[str] = []
+        self._trace = trace
+        self._chance = random.Random(f"faults/{schedule.seed}/way")
+        self._spans: dict[str, float] = {}
+        self._disturbed_until = 0.0
+        self._allowed = 0
+        self._turned_away = 0
+        self._faults: Counter[str] = Counter()
+        self.depot = Depot(self.loop, self._watch)
+        self.api = Api(setting, random.Random(f"faults/{schedule.seed}/server"))
+        self.quota = Quota(limit=setting.limit, window=setting.window, key=_token)
+
+    def run(self) -> Result:
+        window = self.setting.window
+        for _ in range(self.setting.workers):
+            self.spawn()
+        for event in self.schedule.events:
+            self.loop.at(event.at, lambda event=event: self._happen(event))  # type: ignore[misc]
+        self.loop.run(ON * window)
+        self._spans.clear()
+        self.loop.run(max(self.loop.now, self._disturbed_until))
+        calm = self.loop.now
+        self._become_calm()
+        self.loop.run(calm + (RECOVER + JUDGED + 1) * window)
+        last = self.loop.now
+        self._drain()
+        return self._result(calm, last)
+
+    # -- what faults may do --------------------------------------------------------------------------------------------
+
+    @property
+    def alive(self) -> list[Process]:
+        return [worker for worker in self.workers if worker.alive]
+
+    def running(self, chance: random.Random) -> Process:
+        return chance.choice(self.alive)
+
+    def spawn(self) -> None:
+        number = len(self.workers)
+        worker = Process(self, number, random.Random(f"faults/{self.schedule.seed}/{number}"))
+        self.workers.append(worker)
+        worker.start()
+
+    def span(self, name: str, seconds: float) -> None:
+        """From now on, for so long."""
+        self._spans[name] = max(self._spans.get(name, 0.0), self.loop.now + seconds)
+
+    def during(self, name: str) -> bool:
+        return self.loop.now < self._spans.get(name, 0.0)
+
+    def disturb(self, until: float) -> None:
+        """What was begun has its effect until then, though no new fault comes."""
+        self._disturbed_until = max(self._disturbed_until, until)
+
+    def allow(self, refusals: int, why: str) -> None:
+        """So many permits are out of the ledger's account from now on, and each may cause a refusal."""
+        self._allowed += refusals
+        if refusals and self._trace is not None:
+            self._say(f"   {refusals} more may be refused: {why}")
+
+    def violate(self, what: str) -> None:
+        self.violations.append(f"at {self.loop.now:.3f} s: {what}")
+        self._say(f"!! {what}")
+
+    @property
+    def window_number(self) -> int:
+        return len(self.api.windows)
+
+    def border_within(self, seconds: float) -> bool:
+        """Whether the window ends that soon."""
+        return bool(self.api.windows) and self.api.time(self.loop.now + seconds) >= self.api.windows[-1].end
+
+    # -- messages ------------------------------------------------------------------------------------------------------
+
+    def journey(self, worker: Process) -> Journey:
+        """What the request meets that ``worker`` sends now."""
+        chance, window = self._chance, self.setting.window
+        half = chance.uniform(*self.setting.latency) / 2
+        if not self._spans:
+            return Journey(half, half)
+        if self._hit("refused connections"):
+            return Journey(half, half, "refused")
+        if self._hit("cut before"):
+            return Journey(half, chance.uniform(0.01, 1), "before")
+        if self._hit("cut after"):
+            return Journey(half, chance.uniform(0.01, 1), "after")
+        if self._hit("5xx before"):
+            return Journey(half, half, status=503, counted=False)
+        if self._hit("5xx after"):
+            return Journey(half, half, status=500)
+        if self._hit("another limit"):
+            return Journey(half, half, status=429, counted=False)
+        if self._hit("answers after the window"):
+            return self._slow(half, window * chance.uniform(1, 1.3))
+        if self._hit("slow answers"):
+            return self._slow(half, chance.uniform(1, 4))
+        if self._hit("requests late"):
+            return self._slow(chance.uniform(0.5, 3), half)
+        return Journey(half, half)
+
+    def _slow(self, out: float, back: float) -> Journey:
+        """On its way for longer than a permit is remembered, less what it may have been in hand, it is nobody's."""
+        self.disturb(self.loop.now + out + back)
+        self.allow(out > 2 * max(TTL, self.setting.window / 12) - TTL, "a request that arrives late")
+        return Journey(out, back)
+
+    def fate(self, worker: Process) -> Fate:
+        """What the trip meets that ``worker`` makes now."""
+        chance = self._chance
+        out, back = chance.uniform(0.0001, 0.0006), chance.uniform(0.0001, 0.0006)
+        if not self._spans:
+            return Fate(out, back)
+        if self._hit("commands lost"):
+            return Fate(out, back, "lost")
+        if self._hit("answers lost"):
+            return Fate(out, back, "answer lost")
+        if self._hit("commands twice"):
+            return Fate(out, back, "twice", chance.choice([0.0, chance.uniform(0, 1)]))
+        late = chance.uniform(0, 1.5) if self._hit("commands late") else 0.0
+        stopped = self._spans.get("store stopped", 0.0) - self.loop.now
+        if stopped > late:
+            self.branches.sometimes("command in the queue of a stopped store")
+            late = stopped
+        if late <= 0:
+            return Fate(out, back)
+        self.disturb(self.loop.now + late)
+        return Fate(late, back) if late < DEADLINE - 0.01 else Fate(out, back, "late", late)
+
+    def arrive(self, worker: Process, journey: Journey, sent_in: int) -> tuple[int, Headers]:
+        """A request is at the server. This is where the fleet is judged."""
+        self.api.headerless = OFTEN if self.during("no headers") else 0.0
+        self.api.other_tick = 1.0 if self.during("other tick") else 0.0
+        refused = self.api.refused
+        name = GATEWAY if journey.status else str(worker.number)
+        status, headers = self.api.answer(self.loop.now, name, journey)
+        self._turned_away += journey.status > 0
+        self.branches.sometimes("request counted in a later window", 0 < sent_in < self.window_number)
+        if self._trace is not None:
+            left = self.api.windows[-1].left if self.api.windows else self.setting.limit
+            self._say(f"w{worker.number} {status} left {left}")
+        if self.api.refused > refused:
+            self._judge_refusal(worker)
+        return status, headers
+
+    def _judge_refusal(self, worker: Process) -> None:
+        if self.api.refused > self.allowed:
+            self.violate(f"w{worker.number} was refused: {self.api.refused} in all, {self.allowed} allowed")
+
+    @property
+    def allowed(self) -> int:
+        """Refusals that the faults so far explain."""
+        return self._allowed + self.api.strangers + self.allow_each_window * self.window_number
+
+    def _hit(self, name: str) -> bool:
+        return self.during(name) and self._chance.random() < OFTEN
+
+    def _watch(self, before: Record, after: Record, now: int, command: Command, answer: Answer) -> None:
+        for what in broken(before, after, now, command, answer):
+            self.violate(what)
+        self.branches.after(before, after, now, command, answer)
+        if self._trace is not None:
+            self._say(f"store for w{self.speaker}: {shown(command, answer)}")
+
+    # -- phases --------------------------------------------------------------------------------------------------------
+
+    def _happen(self, event: Event) -> None:
+        self._faults[event.kind.name] += 1
+        self._say(f"-- {event.kind.name}")
+        event.kind.inject(self, self._chance)
+
+    def _become_calm(self) -> None:
+        self._say("-- no more faults")
+        self.calm, self.think = True, 0.0
+        self.api.turn(stranger=0.0)
+
+    def _drain(self) -> None:
+        """No new calls; those under way must come to an end."""
+        self.draining = True
+        self._say("-- no more calls")
+        turns = sum(len(worker.calls) for worker in self.alive) // min(self.setting.limit, self.api.budget.limit)
+        end = self.loop.now + (turns + DRAIN) * self.setting.window
+        while self.loop.now < end and any(worker.calls for worker in self.alive):
+            self.loop.run(self.loop.now + self.setting.window / 4)
+        for worker in self.alive:
+            if worker.calls:
+                doing = sorted(call.doing for call in worker.calls)
+                self.violate(f"w{worker.number} has callers that were not served: {doing}")
+            else:
+                worker.close()
+        for worker in self.workers:
+            worker.abandon()
+
+    def _result(self, calm: float, last: float) -> Result:
+        judge(self, calm, last)
+        windows = self.api.windows
+        return Result(
+            seed=self.schedule.seed,
+            kinds=tuple(kind.name for kind in self.schedule.kinds),
+            requests=sum(window.admitted + window.refused for window in windows) + self._turned_away,
+            refused=self.api.refused,
+            allowed=self.allowed,
+            commands=self.commands,
+            seconds=self.loop.now,
+            faults=self._faults,
+            branches=self.branches,
+            spent=[window.admitted / window.limit for window in judged(self, calm, last)],
+            violations=self.violations,
+        )
+
+    def _say(self, line: str) -> None:
+        if self._trace is not None:
+            self._trace(f"{self.loop.now:9.4f} {line}")
+
+
+def _token(request: Request) -> str:
+    return "the token"
