@@ -176,5 +176,3 @@ class Branches(Counter[str]):
         self.sometimes("scout lost, another sent", answer.kind == "scout" and late)
         unsure = answer.now >= ledger.hi or ledger.seen < ledger.since
         self.sometimes("lone permit without a scout", answer.kind == "lease" and unsure and not ledger.pace)
-
-

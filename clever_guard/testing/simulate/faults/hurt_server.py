@@ -67,7 +67,7 @@ def change_limit(trial: Trial, chance: random.Random) -> None:
     """At once, in the middle of the window."""
     limit = max(2, int(trial.setting.limit * chance.uniform(0.5, 1.5)))
     if limit < trial.api.budget.limit:
-        trial.allow(trial.depot.out + 1, "limit lowered")
+        trial.allow(trial.api.budget.limit - limit + 1, "limit lowered")
     trial.api.set_limit(limit)
 
 

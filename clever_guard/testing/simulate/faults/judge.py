@@ -2,7 +2,8 @@
 
 Safety      a refusal by the server's log that no injected fault explains; a broken invariant of the ledger or of the books
 Liveness    from two windows after the last fault on every whole window is spent, but for 5 % or for one permit, which may have been
-            a probe that slipped into the next; every caller is served or ends by its own deadline
+            a probe that slipped into the next, and for what the ledger keeps for others whom it believes in still (it forgets a
+            quarter of them a window); every caller is served or ends by its own deadline
 Accounts    acknowledged <= counted <= sent; granted = used + returned + expired + in hand
 """
 
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from clever_guard.testing.emulator.budget import Window
 from clever_guard.testing.simulate.faults.api import GATEWAY
+from clever_guard.testing.simulate.server import EPOCH
 
 if TYPE_CHECKING:
     from clever_guard.testing.simulate.faults.trial import Trial
@@ -25,8 +27,10 @@ SHARE = 0.95
 def judge(trial: Trial, calm: float, last: float) -> None:
     """Enter violations. ``calm``: when the last fault's effect was over, ``last``: when the last call was begun; true seconds."""
     for window in judged(trial, calm, last):
-        if window.admitted < min(math.ceil(SHARE * window.limit), window.limit - 1):
-            trial.violate(f"{window.admitted} of {window.limit} spent in a window two windows after the last fault")
+        if window.admitted < min(math.ceil(SHARE * window.limit), window.limit - 1) - trial.kept_for_others:
+            trial.violate(
+                f"{window.admitted} of {window.limit} spent in the window from {window.start - EPOCH:.3f} s on, two windows after the last fault"
+            )
     sent = sum(worker.sent for worker in trial.workers)
     acknowledged = sum(worker.acknowledged for worker in trial.workers)
     counted = sum(window.admitted for window in trial.api.windows)

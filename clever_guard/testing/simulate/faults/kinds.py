@@ -27,19 +27,20 @@ class Kind:
     party: str
     inject: Callable[[Trial, random.Random], None]
     rate: float = 0.0
-    why: str = "all that may still arrive is accounted for"
+    why: str = "none: all that may still arrive is accounted for"
     trait: bool = False
     """There from the beginning to the end of the schedule."""
+    silence: bool = False
+    """Whether a permit that was counted may never be heard of, or late: the ledger sends a scout to see, once a window at most,
+    and that one may be refused."""
 
-    @property
-    def allowed(self) -> str:
-        return "no refusal" if not self.rate else self.why
 
-
+SILENT = "one a window: the scout that is sent to see what became of permits that fell silent"
+DARK = "one for each request sent with a permit of a worker's own share, and one a window for the scout"
 KINDS = (
-    Kind("worker crashes", "worker", hurt_worker.crash),
-    Kind("worker restarts", "worker", hurt_worker.restart),
-    Kind("worker is stopped", "worker", hurt_worker.stop),
+    Kind("worker crashes", "worker", hurt_worker.crash, 2.0, SILENT, silence=True),
+    Kind("worker restarts", "worker", hurt_worker.restart, 2.0, SILENT, silence=True),
+    Kind("worker is stopped", "worker", hurt_worker.stop, 2.0, SILENT, silence=True),
     Kind(
         "worker's host sleeps",
         "worker",
@@ -47,14 +48,14 @@ KINDS = (
         5.0,
         "one for each permit in hand: its monotonic clock stood still, so its lease lives on",
     ),
-    Kind("call interrupted", "worker", hurt_worker.interrupt),
+    Kind("call interrupted", "worker", hurt_worker.interrupt, 2.0, SILENT, silence=True),
     Kind("worker's clock drifts", "worker", hurt_worker.drift, trait=True),
-    Kind("commands lost", "store", hurt_store.lose_commands),
-    Kind("answers of the store lost", "store", hurt_store.lose_answers),
-    Kind("commands late", "store", hurt_store.delay),
-    Kind("store stopped", "store", hurt_store.stop),
-    Kind("store down", "store", hurt_store.go_down),
-    Kind("worker cut off", "store", hurt_store.cut_off),
+    Kind("commands lost", "store", hurt_store.lose_commands, 5.0, DARK, silence=True),
+    Kind("answers of the store lost", "store", hurt_store.lose_answers, 5.0, DARK, silence=True),
+    Kind("commands late", "store", hurt_store.delay, 5.0, DARK, silence=True),
+    Kind("store stopped", "store", hurt_store.stop, 5.0, DARK, silence=True),
+    Kind("store down", "store", hurt_store.go_down, 5.0, DARK, silence=True),
+    Kind("worker cut off", "store", hurt_store.cut_off, 5.0, DARK, silence=True),
     Kind("store's clock drifts", "store", hurt_store.drift, trait=True),
     Kind(
         "command delivered twice",
@@ -81,13 +82,13 @@ KINDS = (
         "one for each permit that was out and each worker, whose next report is of the old clock",
     ),
     Kind("cut before it counts", "server", hurt_server.cut_before),
-    Kind("cut after it counts", "server", hurt_server.cut_after),
+    Kind("cut after it counts", "server", hurt_server.cut_after, 2.0, SILENT, silence=True),
     Kind("connection refused", "server", hurt_server.refuse_connections),
     Kind("5xx before it counts", "server", hurt_server.fail_before),
-    Kind("5xx after it counts", "server", hurt_server.fail_after),
+    Kind("5xx after it counts", "server", hurt_server.fail_after, 2.0, SILENT, silence=True),
     Kind("another limit refuses", "server", hurt_server.refuse),
-    Kind("slow answers", "server", hurt_server.answer_late),
-    Kind("answers after the window", "server", hurt_server.answer_after_window),
+    Kind("slow answers", "server", hurt_server.answer_late, 2.0, SILENT, silence=True),
+    Kind("answers after the window", "server", hurt_server.answer_after_window, 2.0, SILENT, silence=True),
     Kind(
         "requests late",
         "server",
@@ -105,7 +106,11 @@ KINDS = (
         "one for each worker, whose next report is of the old clock",
     ),
     Kind(
-        "limit changed", "server", hurt_server.change_limit, 20.0, "one for each permit that was out when it was lowered"
+        "limit changed",
+        "server",
+        hurt_server.change_limit,
+        20.0,
+        "one for each permit by which it was lowered, and one for a probe",
     ),
     Kind("windows open with a request", "server", hurt_server.first_hit, 5.0, "one for each window", trait=True),
     Kind("answers without headers", "server", hurt_server.blank, 5.0, "one for each window of the fault"),

@@ -54,5 +54,5 @@ def _overdrawn(before: Record, after: Record, command: Command, answer: Answer) 
             yield f"{sum(ledger.out)} are out and {room} were left"
         earlier = before.ledgers.get(name)
         lonely = earlier is None or command.reports or answer.now - earlier.scout >= SCOUT_PATIENCE
-        if answer.kind != "lease" and (answer.granted != 1 or not lonely):
+        if (answer.kind == "scout" and not lonely) or (answer.kind != "lease" and answer.granted != 1):
             yield f"a {answer.kind} of {answer.granted} beside another"

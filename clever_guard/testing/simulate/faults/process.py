@@ -77,6 +77,8 @@ class Process:
         self._leases: dict[Lease, int] = {}
         """Every lease seen, and how many permits of it were handed out."""
         self._dark: set[Lease] = set()
+        self.doubtful: set[Lease] = set()
+        """Single permits that were drawn to see what became of others."""
 
     # -- its clock -----------------------------------------------------------------------------------------------------
 
@@ -298,10 +300,11 @@ class Process:
         failure = Failure(TimeoutError(), sent=True, sent_at=sent)
         if journey.cut == "before":
             return self._later(journey.back, partial(self._failed, call, failure))
-        self._loop.after(journey.out, partial(self._arrive, call, journey, failure, self.trial.window_number))
+        lease = call.permit.lease if call.permit is not None else None
+        self._loop.after(journey.out, partial(self._arrive, call, journey, failure, lease, self.trial.window_number))
 
-    def _arrive(self, call: Call, journey: Journey, failure: Failure, window: int) -> None:
-        status, headers = self.trial.arrive(self, journey, window)
+    def _arrive(self, call: Call, journey: Journey, failure: Failure, lease: Any, window: int) -> None:
+        status, headers = self.trial.arrive(self, journey, lease, window)
         if journey.cut:
             return self._later(journey.back, partial(self._failed, call, failure))
         answered_in = self.trial.window_number
@@ -342,9 +345,7 @@ class Process:
 
         self._loop.after(fate.out, arrive)
 
-    def _lost(
-        self, trip: Trip, error: StoreUnavailable, then: Callable[[StoreUnavailable | None], None]
-    ) -> None:
+    def _lost(self, trip: Trip, error: StoreUnavailable, then: Callable[[StoreUnavailable | None], None]) -> None:
         self._books.lost(trip, self.now)
         then(error)
 
@@ -366,6 +367,8 @@ class Process:
                 self._leases[lease] = 0
                 if answer.dark:
                     self._dark.add(lease)
+                elif lease.granted == 1 and self.trial.doubtful:
+                    self.doubtful.add(lease)
         then(None)
 
     def _changed(self, degraded: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from dataclasses import dataclass, field
 
 from clever_guard.model import Request
 from clever_guard.policies.quota import Quota
+from clever_guard.quota.lease import Lease
+from clever_guard.quota.ledger import strangers
 from clever_guard.quota.record import Record
 from clever_guard.quota.store import Answer, Command
 from clever_guard.testing.simulate.faults.api import GATEWAY, Api, Journey
@@ -61,6 +64,9 @@ class Trial:
         self.think = schedule.think
         self.calm = False
         """Faults are over: callers come at once, and wait for as long as it takes."""
+        self.kept_for_others = 0
+        """Permits of a window that the ledger left to a stranger, when it had two windows to recover."""
+        self.judged_from = math.inf
         self.draining = False
         self.speaker = 0
         """Whose commands the store executes."""
@@ -73,6 +79,7 @@ class Trial:
         self._disturbed_until = 0.0
         self._allowed = 0
         self._turned_away = 0
+        self._seen_in_vain: set[int] = set()
         self._faults: Counter[str] = Counter()
         self.depot = Depot(self.loop, self._watch)
         self.api = Api(setting, random.Random(f"faults/{schedule.seed}/server"))
@@ -89,6 +96,7 @@ class Trial:
         self.loop.run(max(self.loop.now, self._disturbed_until))
         calm = self.loop.now
         self._become_calm()
+        self.judged_from = calm + RECOVER * window
         self.loop.run(calm + (RECOVER + JUDGED + 1) * window)
         last = self.loop.now
         self._drain()
@@ -99,6 +107,12 @@ class Trial:
     @property
     def alive(self) -> list[Process]:
         return [worker for worker in self.workers if worker.alive]
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the ledger gave permits up in the window that runs."""
+        ledger = self.depot.ledger
+        return ledger is not None and ledger.gone_at >= ledger.adopted
 
     def running(self, chance: random.Random) -> Process:
         return chance.choice(self.alive)
@@ -194,7 +208,7 @@ class Trial:
         self.disturb(self.loop.now + late)
         return Fate(late, back) if late < DEADLINE - 0.01 else Fate(out, back, "late", late)
 
-    def arrive(self, worker: Process, journey: Journey, sent_in: int) -> tuple[int, Headers]:
+    def arrive(self, worker: Process, journey: Journey, lease: Lease, sent_in: int) -> tuple[int, Headers]:
         """A request is at the server. This is where the fleet is judged."""
         self.api.headerless = OFTEN if self.during("no headers") else 0.0
         self.api.other_tick = 1.0 if self.during("other tick") else 0.0
@@ -207,10 +221,15 @@ class Trial:
             left = self.api.windows[-1].left if self.api.windows else self.setting.limit
             self._say(f"w{worker.number} {status} left {left}")
         if self.api.refused > refused:
-            self._judge_refusal(worker)
+            self._judge_refusal(worker, lease)
         return status, headers
 
-    def _judge_refusal(self, worker: Process) -> None:
+    def _judge_refusal(self, worker: Process, lease: Lease) -> None:
+        """A scout that was sent because permits fell silent may be refused, if a fault is about that makes them so: one a window."""
+        silent = any(kind.silence for kind in self.schedule.kinds) and lease in worker.doubtful
+        if silent and self.window_number not in self._seen_in_vain:
+            self._seen_in_vain.add(self.window_number)
+            self.allow(1, "sent to see what became of permits that fell silent")
         if self.api.refused > self.allowed:
             self.violate(f"w{worker.number} was refused: {self.api.refused} in all, {self.allowed} allowed")
 
@@ -226,6 +245,8 @@ class Trial:
         for what in broken(before, after, now, command, answer):
             self.violate(what)
         self.branches.after(before, after, now, command, answer)
+        if self.loop.now >= self.judged_from:
+            self.kept_for_others = max(self.kept_for_others, *map(strangers, after.ledgers.values()))
         if self._trace is not None:
             self._say(f"store for w{self.speaker}: {shown(command, answer)}")
 
