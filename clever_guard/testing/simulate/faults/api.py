@@ -49,6 +49,11 @@ class Api(Server):
         return self.budget.windows
 
     @property
+    def since(self) -> float:
+        """When the window began that was last heard of; epoch seconds."""
+        return self.windows[-1].start if self.windows else 0.0
+
+    @property
     def refused(self) -> int:
         return sum(window.refused for window in self.windows)
 

@@ -52,6 +52,7 @@ def arrive_late(trial: Trial, chance: random.Random) -> None:
 
 def drift(trial: Trial, chance: random.Random) -> None:
     trial.api.rate = 1 + chance.uniform(-DRIFT, DRIFT)
+    trial.allow_each_window = True
 
 
 def rename(trial: Trial, chance: random.Random) -> None:

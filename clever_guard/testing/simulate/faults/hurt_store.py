@@ -67,6 +67,7 @@ def step(trial: Trial, chance: random.Random) -> None:
 
 def drift(trial: Trial, chance: random.Random) -> None:
     trial.depot.rate = 1 + chance.uniform(-DRIFT, DRIFT)
+    trial.allow_each_window = True
 
 
 def _while(trial: Trial, chance: random.Random) -> float:

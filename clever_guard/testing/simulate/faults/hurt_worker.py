@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from clever_guard.testing.simulate.faults.process import Process
     from clever_guard.testing.simulate.faults.trial import Trial
 
 DRIFT = 0.001
@@ -14,9 +16,22 @@ LONGEST_STOP = 10.0
 
 def crash(trial: Trial, chance: random.Random) -> None:
     """Dead at this instant, permits in hand and all. The last of a fleet is replaced."""
-    trial.running(chance).die()
+    _at_some_moment(trial, chance, lambda worker: _die(trial, worker))
+
+
+def _die(trial: Trial, worker: Process) -> None:
+    worker.die()
     if not trial.alive:
         trial.spawn()
+
+
+def _at_some_moment(trial: Trial, chance: random.Random, fault: Callable[[Process], None]) -> None:
+    """At once; or when its next request has just left, or its next command: moments too short to be hit by chance."""
+    worker, moment = trial.running(chance), chance.choice(["now", "sends", "draws"])
+    if moment == "now":
+        fault(worker)
+    else:
+        worker.when(moment, lambda: fault(worker))
 
 
 def restart(trial: Trial, chance: random.Random) -> None:
@@ -30,7 +45,8 @@ def restart(trial: Trial, chance: random.Random) -> None:
 
 def stop(trial: Trial, chance: random.Random) -> None:
     """SIGSTOP, and SIGCONT some seconds later: the world's clocks went on."""
-    trial.running(chance).stop(chance.uniform(0, LONGEST_STOP))
+    seconds = chance.uniform(0, LONGEST_STOP)
+    _at_some_moment(trial, chance, lambda worker: worker.stop(seconds))
 
 
 def sleep(trial: Trial, chance: random.Random) -> None:
@@ -42,7 +58,7 @@ def sleep(trial: Trial, chance: random.Random) -> None:
 
 def interrupt(trial: Trial, chance: random.Random) -> None:
     """KeyboardInterrupt or a cancellation, in a wait or a send."""
-    trial.running(chance).interrupt(chance)
+    _at_some_moment(trial, chance, lambda worker: worker.interrupt(chance))
 
 
 def drift(trial: Trial, chance: random.Random) -> None:

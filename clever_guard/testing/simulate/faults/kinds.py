@@ -30,12 +30,15 @@ class Kind:
     why: str = "none: all that may still arrive is accounted for"
     trait: bool = False
     """There from the beginning to the end of the schedule."""
+    early: bool = False
+    """Now and then there from the very first answer."""
     silence: bool = False
     """Whether a permit that was counted may never be heard of, or late: the ledger sends a scout to see, once a window at most,
     and that one may be refused."""
 
 
 SILENT = "one a window: the scout that is sent to see what became of permits that fell silent"
+TOO_FAST = "one for each window: 0.1 % is more than the millisecond a minute that is allowed for"
 DARK = "one for each request sent with a permit of a worker's own share, and one a window for the scout"
 KINDS = (
     Kind("worker crashes", "worker", hurt_worker.crash, 2.0, SILENT, silence=True),
@@ -49,14 +52,14 @@ KINDS = (
         "one for each permit in hand: its monotonic clock stood still, so its lease lives on",
     ),
     Kind("call interrupted", "worker", hurt_worker.interrupt, 2.0, SILENT, silence=True),
-    Kind("worker's clock drifts", "worker", hurt_worker.drift, trait=True),
+    Kind("worker's clock runs wrong", "worker", hurt_worker.drift, trait=True),
     Kind("commands lost", "store", hurt_store.lose_commands, 5.0, DARK, silence=True),
     Kind("answers of the store lost", "store", hurt_store.lose_answers, 5.0, DARK, silence=True),
     Kind("commands late", "store", hurt_store.delay, 5.0, DARK, silence=True),
     Kind("store stopped", "store", hurt_store.stop, 5.0, DARK, silence=True),
     Kind("store down", "store", hurt_store.go_down, 5.0, DARK, silence=True),
     Kind("worker cut off", "store", hurt_store.cut_off, 5.0, DARK, silence=True),
-    Kind("store's clock drifts", "store", hurt_store.drift, trait=True),
+    Kind("store's clock runs wrong", "store", hurt_store.drift, 5.0, TOO_FAST, trait=True),
     Kind(
         "command delivered twice",
         "store",
@@ -96,7 +99,7 @@ KINDS = (
         5.0,
         "one for each request that is on its way for longer than permits are remembered",
     ),
-    Kind("server's clock drifts", "server", hurt_server.drift, trait=True),
+    Kind("server's clock runs wrong", "server", hurt_server.drift, 5.0, TOO_FAST, trait=True),
     Kind("bucket renamed", "server", hurt_server.rename),
     Kind(
         "server's clock is set",
@@ -113,7 +116,7 @@ KINDS = (
         "one for each permit by which it was lowered, and one for a probe",
     ),
     Kind("windows open with a request", "server", hurt_server.first_hit, 5.0, "one for each window", trait=True),
-    Kind("answers without headers", "server", hurt_server.blank, 5.0, "one for each window of the fault"),
+    Kind("answers without headers", "server", hurt_server.blank, 5.0, "one for each window of the fault", early=True),
     Kind("Date of another clock", "server", hurt_server.other_tick, 10.0, "one for each window of the fault"),
     Kind("stranger", "server", hurt_server.let_stranger_in, 100.0, "one for each request of the stranger's"),
 )

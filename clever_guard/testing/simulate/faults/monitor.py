@@ -18,7 +18,7 @@ def broken(before: Record, after: Record, now: int, command: Command, answer: An
         if earlier is not None:
             yield from _unordered(earlier, ledger, now, command.terms.ttl)
     if answer.granted:
-        yield from _overdrawn(before, after, command, answer)
+        yield from _overdrawn(before, after, now, command, answer)
 
 
 def _impossible(ledger: Ledger, now: int) -> Iterator[str]:
@@ -44,7 +44,7 @@ def _unordered(earlier: Ledger, ledger: Ledger, now: int, ttl: int) -> Iterator[
         yield f"r_min rose within a window: {earlier.r_min} -> {ledger.r_min}"
 
 
-def _overdrawn(before: Record, after: Record, command: Command, answer: Answer) -> Iterator[str]:
+def _overdrawn(before: Record, after: Record, now: int, command: Command, answer: Answer) -> Iterator[str]:
     if command.draw is None or answer.granted > command.draw.want:
         yield f"{answer.granted} granted and {command.draw.want if command.draw else 0} wished for"
     for name in answer.buckets:
@@ -54,5 +54,6 @@ def _overdrawn(before: Record, after: Record, command: Command, answer: Answer) 
             yield f"{sum(ledger.out)} are out and {room} were left"
         earlier = before.ledgers.get(name)
         lonely = earlier is None or command.reports or answer.now - earlier.scout >= SCOUT_PATIENCE
+        lonely = lonely or (earlier is not None and now < earlier.last)  # set back: nobody is out any more
         if (answer.kind == "scout" and not lonely) or (answer.kind != "lease" and answer.granted != 1):
             yield f"a {answer.kind} of {answer.granted} beside another"

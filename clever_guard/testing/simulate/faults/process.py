@@ -61,6 +61,7 @@ class Process:
         self.moved: Counter[str] = Counter()
         """Permits by what became of them, as the books count."""
         self.calls: dict[Call, None] = {}
+        self._traps: dict[str, Callable[[], None]] = {}
         self._schedule = schedule
         self._loop = trial.loop
         self._chance = chance
@@ -117,6 +118,8 @@ class Process:
         sometimes("crashed with permits in hand", self.in_hand)
         sometimes("crashed with requests on their way", any(call.doing == "sends" for call in self.calls))
         sometimes("crashed while drawing", any(call.doing == "draws" for call in self.calls))
+        if not self.alive:
+            return
         self.check_books()
         self.alive = False
 
@@ -128,6 +131,15 @@ class Process:
         self.trial.branches.sometimes("stopped over a window's end", self.trial.border_within(seconds))
         if asleep:
             self._ahead -= seconds * self._rate
+
+    def when(self, doing: str, fault: Callable[[], None]) -> None:
+        """Let ``fault`` happen at the next moment at which a call has just begun to do that."""
+        self._traps[doing] = fault
+
+    def _spring(self, doing: str) -> None:
+        fault = self._traps.pop(doing, None)
+        if fault is not None and not self.trial.calm:
+            self._loop.after(0.0, fault)
 
     def interrupt(self, chance: random.Random) -> None:
         """One of its calls, in a wait or a send."""
@@ -215,9 +227,9 @@ class Process:
             permit = self._books.in_hand(effect.claim, self.now)
             if permit is not None:
                 return self._handed(call, permit)
-        before = self._held_lease()
+        lease = self._held_lease()
+        self.trial.branches.sometimes("lease expired in hand", lease is not None and self.now >= lease.expires)
         answer = self._books.reserve(effect.claim, self.now, effect.ticket)
-        self.trial.branches.sometimes("lease expired in hand", before is not None and before is not self._held_lease())
         if isinstance(answer, Permit):
             self.trial.branches.sometimes("waiter served with another's lease", effect.ticket is not None)
             self._handed(call, answer)
@@ -301,14 +313,15 @@ class Process:
         if journey.cut == "before":
             return self._later(journey.back, partial(self._failed, call, failure))
         lease = call.permit.lease if call.permit is not None else None
-        self._loop.after(journey.out, partial(self._arrive, call, journey, failure, lease, self.trial.window_number))
+        self._loop.after(journey.out, partial(self._arrive, call, journey, failure, lease, self._loop.now))
+        self._spring("sends")
 
-    def _arrive(self, call: Call, journey: Journey, failure: Failure, lease: Any, window: int) -> None:
-        status, headers = self.trial.arrive(self, journey, lease, window)
+    def _arrive(self, call: Call, journey: Journey, failure: Failure, lease: Any, sent: float) -> None:
+        status, headers = self.trial.arrive(self, journey, lease, sent)
         if journey.cut:
             return self._later(journey.back, partial(self._failed, call, failure))
-        answered_in = self.trial.window_number
-        self._later(journey.back, partial(self._receive, call, status, headers, failure.sent_at, answered_in))
+        end = self.trial.api.windows[-1].end if self.trial.api.windows else 0.0
+        self._later(journey.back, partial(self._receive, call, status, headers, failure.sent_at, end))
 
     def _failed(self, call: Call, failure: Failure, unsent: bool = False) -> None:
         if call.over:
@@ -318,11 +331,11 @@ class Process:
         failure.received_at = self.now
         self._step(call, failure)
 
-    def _receive(self, call: Call, status: int, headers: Headers, sent: float, window: int) -> None:
+    def _receive(self, call: Call, status: int, headers: Headers, sent: float, end: float) -> None:
         self.acknowledged += status == 200
         if call.over:
             return
-        self.trial.branches.sometimes("answer after the window's end", self.trial.window_number > window)
+        self.trial.branches.sometimes("answer after the window's end", self.trial.api.time(self._loop.now) >= end > 0)
         self._step(call, Reply(status, headers, None, sent, self.now, EPOCH + self._loop.now))
 
     # -- the store -----------------------------------------------------------------------------------------------------
@@ -344,6 +357,7 @@ class Process:
                 self._later(rest, partial(self._land, trip, answers, asked, then))
 
         self._loop.after(fate.out, arrive)
+        self._spring("draws")
 
     def _lost(self, trip: Trip, error: StoreUnavailable, then: Callable[[StoreUnavailable | None], None]) -> None:
         self._books.lost(trip, self.now)

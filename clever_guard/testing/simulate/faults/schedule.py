@@ -79,4 +79,5 @@ def _events(kind: Kind, setting: Setting, chance: random.Random) -> list[Event]:
     if kind.trait:
         return [Event(0.0, kind)]
     times = chance.randint(1, 3)
-    return [Event(chance.uniform(0.05, ON) * setting.window, kind) for _ in range(times)]
+    first = [Event(0.0, kind)] if kind.early and chance.random() < 0.3 else []
+    return first + [Event(chance.uniform(0.05, ON) * setting.window, kind) for _ in range(times)]

@@ -28,6 +28,8 @@ from clever_guard.testing.simulate.world import shown
 
 JUDGED = 1
 """Whole windows that are judged when the fleet had time to recover."""
+LITTLE = 8e-6
+"""By which every clock runs wrong."""
 OFTEN = 0.4
 """Share of the messages that a span of faults hits."""
 DRAIN = 4
@@ -89,6 +91,7 @@ class Trial:
         window = self.setting.window
         for _ in range(self.setting.workers):
             self.spawn()
+        self._drift_a_little()
         for event in self.schedule.events:
             self.loop.at(event.at, lambda event=event: self._happen(event))  # type: ignore[misc]
         self.loop.run(ON * window)
@@ -101,6 +104,12 @@ class Trial:
         last = self.loop.now
         self._drain()
         return self._result(calm, last)
+
+    def _drift_a_little(self) -> None:
+        """No two clocks run alike: within what the ledger allows for, a millisecond a minute between store and server."""
+        self.depot.rate, self.api.rate = (1 + self._chance.uniform(-LITTLE, LITTLE) for _ in range(2))
+        for worker in self.workers:
+            worker.drift(1 + self._chance.uniform(-LITTLE, LITTLE))
 
     # -- what faults may do --------------------------------------------------------------------------------------------
 
@@ -208,7 +217,7 @@ class Trial:
         self.disturb(self.loop.now + late)
         return Fate(late, back) if late < DEADLINE - 0.01 else Fate(out, back, "late", late)
 
-    def arrive(self, worker: Process, journey: Journey, lease: Lease, sent_in: int) -> tuple[int, Headers]:
+    def arrive(self, worker: Process, journey: Journey, lease: Lease, sent: float) -> tuple[int, Headers]:
         """A request is at the server. This is where the fleet is judged."""
         self.api.headerless = OFTEN if self.during("no headers") else 0.0
         self.api.other_tick = 1.0 if self.during("other tick") else 0.0
@@ -216,7 +225,7 @@ class Trial:
         name = GATEWAY if journey.status else str(worker.number)
         status, headers = self.api.answer(self.loop.now, name, journey)
         self._turned_away += journey.status > 0
-        self.branches.sometimes("request counted in a later window", 0 < sent_in < self.window_number)
+        self.branches.sometimes("request counted in a later window", self.api.since > self.api.time(sent))
         if self._trace is not None:
             left = self.api.windows[-1].left if self.api.windows else self.setting.limit
             self._say(f"w{worker.number} {status} left {left}")
