@@ -33,6 +33,10 @@ class Depot:
         now = self.now()
         return [self._apply(now, command) for command in commands]
 
+    def receive(self, commands: Sequence[Command]) -> None:
+        """Commands whose answers nobody waits for."""
+        self.execute(commands)
+
     def forget(self) -> None:
         self._become(Record())
 

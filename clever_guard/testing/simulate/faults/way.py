@@ -50,7 +50,7 @@ class Way:
                 trial.depot.execute(commands)
             case "late":
                 trial.branches.sometimes("command executed after its worker gave up")
-                trial.loop.after(self.fate.late, partial(trial.depot.execute, commands))
+                trial.loop.after(self.fate.late, partial(trial.depot.receive, commands))
             case "twice":
                 answers = trial.depot.execute(commands)
                 self._repeat(commands)
@@ -72,4 +72,4 @@ class Way:
         trial.branches.sometimes("command delivered twice")
         freed = sum(r.answered + r.unsent + r.blank for command in commands for r in command.reports)
         trial.allow(freed, "delivered twice")
-        trial.loop.after(self.fate.late, partial(trial.depot.execute, commands))
+        trial.loop.after(self.fate.late, partial(trial.depot.receive, commands))
