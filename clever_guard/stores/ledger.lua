@@ -142,12 +142,14 @@ local function tick(ledger, now, terms)
   return now
 end
 
-local function lengthen_slots(ledger, old, terms)
-  local slot = min(div(old, 2), div(max(terms.window, ledger.stride), 2))
+local function lengthen_slots(ledger, now, old, terms)
+  local half = div(max(terms.window, ledger.stride), 2)
+  local slot = min(div(old, 2), half)
   if slot > ledger.slot then
     ledger.slot = slot
     rejuvenate(ledger)
-    ledger.out1, ledger.gone = ledger.out1 + ledger.gone, 0
+    if now - ledger.gone_at <= half then ledger.out1 = ledger.out1 + ledger.gone end
+    ledger.gone = 0
   end
 end
 
@@ -162,7 +164,7 @@ local function settle(ledger, now, terms, stamp, answered, refused, back)
     local field = 'out' .. (slots + 1)
     ledger[field] = ledger[field] - min(ledger[field], answered + back)
   end
-  if answered > 0 and stamp > 0 and slots >= 2 then lengthen_slots(ledger, now - stamp, terms) end
+  if answered > 0 and stamp > 0 and slots >= 2 then lengthen_slots(ledger, now, now - stamp, terms) end
   if terms.solo then ledger.r_min = max(0, ledger.r_min - answered) end
   ledger.answered, ledger.spent = ledger.answered + answered, ledger.spent + max(0, answered - refused)
 end
@@ -286,7 +288,8 @@ local function remember_stranger(ledger, terms)
   local taken = unexplained(ledger)
   local heard = max(div(terms.window * 2, 3), min(terms.window, ledger.heard - ledger.opened))
   local unheard = max(0, taken - ledger.early) * div(EIGHTHS * (terms.window - heard), heard)
-  ledger.stranger = max(min(EIGHTHS * taken + unheard, EIGHTHS * ledger.limit), div(ledger.stranger * 3, 4))
+  local fades = taken > 0 and div(ledger.stranger * 3, 4) or div(ledger.stranger, 2)
+  ledger.stranger = max(min(EIGHTHS * taken + unheard, EIGHTHS * ledger.limit), fades)
 end
 
 local function hear_next(ledger, now, terms, sight)

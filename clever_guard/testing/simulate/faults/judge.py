@@ -2,8 +2,8 @@
 
 Safety      a refusal by the server's log that no injected fault explains; a broken invariant of the ledger or of the books
 Liveness    from two windows after the last fault on every whole window is spent, but for 5 % or for one permit, which may have been
-            a probe that slipped into the next, and for what the ledger keeps for others whom it believes in still (it forgets a
-            quarter of them a window); every caller is served or ends by its own deadline
+            a probe that slipped into the next, and for what the ledger keeps for others whom it believes in still (it forgets
+            half of them in a window in which they took nothing); every caller is served or ends by its own deadline
 Accounts    acknowledged <= counted <= sent; granted = used + returned + expired + in hand
 """
 
