@@ -74,6 +74,7 @@ def change_limit(trial: Trial, chance: random.Random) -> None:
 
 def first_hit(trial: Trial, chance: random.Random) -> None:
     trial.api.turn(first_hit=True)
+    trial.first_hit = True
     trial.allow_each_window = True
 
 

@@ -61,12 +61,12 @@ def drawn(seed: int, kinds: tuple[Kind, ...] | None = None) -> Schedule:
 
 
 def _setting(chance: random.Random) -> Setting:
-    window = chance.choice([4.0, 6.0, 6.0, 10.0, 20.0, 60.0])
+    window = chance.choice([4.0, 4.0, 6.0, 6.0, 8.0, 10.0, 20.0, 60.0])
     return Setting(
         limit=chance.randint(3, 12),
         window=window,
-        workers=chance.choice([1, 2, 2, 2, 3, 3, 4, 5, 8]),
-        threads=chance.choice([1, 1, 2, 3]),
+        workers=chance.choice([1, 1, 2, 2, 2, 2, 3, 3, 3, 4, 5, 8]),
+        threads=chance.choice([1, 1, 1, 2, 3]),
         latency=chance.choice([(0.002, 0.03), (0.02, 0.3)]),
         phase=chance.uniform(0, window),
         skew=chance.uniform(-300, 40),

@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -112,8 +112,12 @@ class Totals:
     def save(self, path: Path) -> None:
         """At once or not at all."""
         draft = path.with_name(path.name + ".new")
-        draft.write_text(json.dumps(asdict(self), indent=1))
+        draft.write_text(json.dumps(self._plain(), indent=1))
         os.replace(draft, path)
+
+    def _plain(self) -> dict[str, Any]:
+        plain = {one.name: getattr(self, one.name) for one in fields(self)}
+        return plain | {"alone": {kind: asdict(alone) for kind, alone in self.alone.items()}}
 
     @classmethod
     def load(cls, path: Path) -> Totals:

@@ -73,6 +73,8 @@ class Trial:
         self.speaker = 0
         """Whose commands the store executes."""
         self.allow_each_window = False
+        self.first_hit = False
+        """Windows open with a request, so nobody knows how many there should be."""
         self.workers: list[Process] = []
         self.violations: list[str] = []
         self._trace = trace
