@@ -138,10 +138,13 @@ class TestTheFile:
         assert found == whole
         assert [path.name for path in tmp_path.iterdir()] == ["totals.json"]
 
-    def test_two_processes_find_the_same(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_two_processes_find_the_same(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(command, "CHUNK", 5)
         kept = tmp_path / "totals.json"
-        assert main(["faults", "--schedules", "60", "--jobs", "2", "--resume", str(kept)]) == 0
-        assert Totals.load(kept).requests == command.run(0, 60).requests
+        assert main(["faults", "--schedules", "12", "--jobs", "2", "--resume", str(kept)]) == 0
+        assert Totals.load(kept).requests == command.run(0, 12).requests
 
     @pytest.mark.parametrize("text", ["", "{}", "[]", '{"alone": 3}'])
     def test_another_file_is_refused(self, tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
     """Exit status 0 when nothing is violated."""
     options = _parser().parse_args(arguments)
     logging.getLogger("clever_guard").setLevel(logging.ERROR)
-    size = Size(options.workers, options.calls, options.limit, options.faults)
+    size = Size(options.workers, options.calls, options.limit, options.faults, options.naps)
     begun = time.monotonic()
     begin = warmed(size) if options.begin == "warm" else None
     found = Search(size, options.depth, options.states, begin).run(_telling(begun))
@@ -30,7 +30,7 @@ def report(size: Size, found: Found, seconds: float) -> str:
     """As people read it."""
     lines = [
         f"fleet       {size.workers} workers, {size.calls} calls each, {size.limit} requests in {size.window / 1000:.0f} s, "
-        f"up to {size.faults} faults on each way",
+        f"up to {size.faults} faults and {size.naps} naps on each way",
         f"states      {found.states:,}, {found.steps:,} steps between them, all ways up to {found.depth} steps long",
         f"            {'every state there is' if found.whole else 'stopped there: not every state'}",
         f"ends        {found.ends:,} in which everybody was served; from {found.walks:,} others the way there was walked",
@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--begin", choices=BEGINNINGS, default="cold", help="what the store knows: nothing, or the window"
     )
+    parser.add_argument("--naps", type=int, default=1, help="on each way: time passes while a caller could ask")
     parser.add_argument("--depth", type=int, default=14, help="steps of the longest way")
     parser.add_argument("--states", type=int, default=1_000_000, help="stop after so many")
     return parser

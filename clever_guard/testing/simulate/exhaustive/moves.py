@@ -16,7 +16,7 @@ from clever_guard.testing.simulate.faults.monitor import broken
 Move = Callable[[State], None]
 AHEAD = 1_000_000_000_000
 """The server's clock minus the store's, milliseconds."""
-LATEST = 500
+LATEST = 250
 """Milliseconds a request may be on its way."""
 DEADLINE = 250
 """Milliseconds a worker waits for the store."""
@@ -28,6 +28,8 @@ class Broken(Exception):
 
 def moves(state: State, size: Size) -> Iterator[tuple[str, Move, bool]]:
     """(what happens, the move, whether it is a fault)."""
+    if settled(state):
+        return
     may_fail = state.faults > 0
     for number, worker in enumerate(state.workers):
         for what, move, fault in _of_worker(number, worker, state, size):
@@ -40,8 +42,9 @@ def moves(state: State, size: Size) -> Iterator[tuple[str, Move, bool]]:
     if state.commands:
         yield "a dead worker's command arrives", _orphan_commands, False
     target = _next_moment(state, size)
-    if target is not None:
-        yield f"it is {target}", partial(_pass, until=target), False
+    naps = any(_ready(worker, state.now) for worker in state.workers)
+    if target is not None and not (naps and not state.naps):
+        yield f"it is {target}", partial(_pass, until=target, naps=naps), False
 
 
 def settled(state: State) -> bool:
@@ -56,8 +59,14 @@ def _of_worker(number: int, worker: Worker, state: State, size: Size) -> Iterato
         return
     if worker.sending is not None:
         yield from _of_sending(number, worker.sending, size)
-    elif worker.calls and (worker.ticket is None or worker.ticket.woken or state.now >= worker.waits_until):
+    elif _ready(worker, state.now):
         yield "asks for a permit", partial(_ask, number=number, size=size), False
+
+
+def _ready(worker: Worker, now: int) -> bool:
+    """Whether its caller may ask."""
+    busy = worker.journey is not None or worker.sending is not None or not worker.calls
+    return not busy and (worker.ticket is None or worker.ticket.woken or now >= worker.waits_until)
 
 
 def _of_journey(number: int, journey: Journey, state: State) -> Iterator[tuple[str, Move, bool]]:
@@ -115,8 +124,9 @@ def _border(size: Size, now: int) -> int:
     return (now - size.phase) // size.window * size.window + size.phase + size.window
 
 
-def _pass(state: State, until: int) -> None:
+def _pass(state: State, until: int, naps: bool) -> None:
     state.now = until
+    state.naps -= naps
 
 
 # -- a caller ----------------------------------------------------------------------------------------------------------
@@ -285,5 +295,7 @@ def _crash(state: State, number: int) -> None:
 
 def started(size: Size) -> State:
     """Nobody knows anything, in the middle of a window."""
-    state = State(10_000, Record(), [Worker(size.calls, fresh_books()) for _ in range(size.workers)], size.faults)
+    state = State(
+        10_000, Record(), [Worker(size.calls, fresh_books()) for _ in range(size.workers)], size.faults, size.naps
+    )
     return replace(state, window=(state.now - size.phase) // size.window)

@@ -48,29 +48,28 @@ class Search:
 
     def run(self, tell: Callable[[Found], None] = lambda found: None) -> Found:
         """Every state within the bounds; then the way to the end from each that was not followed further."""
-        frontier = [self._enter(frozen(self._begin), -1, "")]
-        level = [one for one in frontier if one]
-        while level and self.found.depth < self._depth and not self.found.violations:
+        level = list(filter(None, [self._enter(frozen(self._begin), -1, "")]))
+        while level and self.found.depth < self._depth and not self._enough:
             following: list[tuple[int, bytes]] = []
-            for number, value in level:
-                following += self._expand(number, value)
-                if self.found.states >= self._most:
+            for place, (number, value) in enumerate(level):
+                if self._enough:
+                    following += level[place:]
                     break
-            if self.found.states >= self._most:
-                self.found.whole = False
-                following += [one for one in level if one[0] >= number]
-                level = following
-                break
-            self.found.depth += 1
-            tell(self.found)
+                following += self._expand(number, value)
+            else:
+                self.found.depth += 1
             level = following
-        self.found.whole &= not level
-        for number, value in level:
-            if self.found.violations:
-                break
-            self._walk(number, value)
             tell(self.found)
+        self.found.whole = not level
+        for number, value in level:
+            if not self.found.violations:
+                self._walk(number, value)
+                tell(self.found)
         return self.found
+
+    @property
+    def _enough(self) -> bool:
+        return self.found.states >= self._most or bool(self.found.violations)
 
     def _expand(self, number: int, value: bytes) -> Iterator[tuple[int, bytes]]:
         state = thawed(value, self.size)
@@ -130,12 +129,21 @@ class Search:
 
 
 def warmed(size: Size) -> State:
-    """Everybody has made two calls and may make as many as ``size`` says: the window is known, and spent."""
+    """A window is known, and one of its requests made; everybody may make as many as ``size`` says."""
     state = started(replace(size, calls=2))
+    _run_out(state, size)
+    before = state.window
+    while state.window == before:
+        state.workers[0].calls = 1
+        _run_out(state, size)
+    for worker in state.workers:
+        worker.calls = size.calls
+    state.faults, state.naps = size.faults, size.naps
+    return state
+
+
+def _run_out(state: State, size: Size) -> None:
+    """Each message in its turn, until everybody is served."""
     while not settled(state):
         _, move, _ = next(one for one in moves(state, size) if not one[2])
         move(state)
-    for worker in state.workers:
-        worker.calls = size.calls
-    state.faults = size.faults
-    return state

@@ -33,6 +33,8 @@ class Size:
     calls: int = 2
     limit: int = 2
     faults: int = 1
+    naps: int = 1
+    """How often on each way time may pass while a caller could ask: it comes late for its lease, its window, its turn."""
     window: int = 3_000
     phase: int = 2_400
 
@@ -89,6 +91,7 @@ class State:
     workers: list[Worker]
     faults: int
     """That may still happen."""
+    naps: int
     window: int = 0
     """Number of the server's window, and what was counted in it."""
     counted: int = 0
@@ -109,6 +112,7 @@ def frozen(state: State) -> bytes:
         _record(state.record),
         tuple(sorted((_worker(worker) for worker in state.workers), key=_bytes)),
         state.faults,
+        state.naps,
         state.window,
         state.counted,
         state.excused,
@@ -123,12 +127,13 @@ def _bytes(value: Value) -> bytes:
 
 
 def thawed(found: bytes, size: Size) -> State:
-    now, record, workers, faults, window, counted, excused, requests, commands = marshal.loads(found)
+    now, record, workers, faults, naps, window, counted, excused, requests, commands = marshal.loads(found)
     return State(
         now,
         _thaw_record(record),
         [_thaw_worker(worker, size) for worker in workers],
         faults,
+        naps,
         window,
         counted,
         excused,
