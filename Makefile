@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test unit lint types bench bench-full simulate redis clean
+.PHONY: help demo test unit lint types bench bench-full simulate proof redis clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -62,6 +62,10 @@ bench-full: $(VENV)/.bench redis  ## the same with every contestant and scenario
 
 simulate: $(VENV)/.dev  ## 310 schedules of the simulated fleet
 	@$(BIN)/python -m clever_guard.testing.simulate --seeds 310
+
+proof: $(VENV)/.dev  ## 1000 schedules with random faults, and every interleaving of a small fleet (a minute)
+	@$(BIN)/python -m clever_guard.testing.simulate faults --schedules 1000
+	@$(BIN)/python -m clever_guard.testing.simulate exhaustive --states 20000
 
 clean:  ## remove what was made here
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

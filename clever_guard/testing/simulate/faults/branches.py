@@ -103,6 +103,8 @@ class Branches(Counter[str]):
     def _born(self, before: Record, ledger: Ledger, command: Command) -> None:
         if before.ledgers:
             self["bucket renamed"] += 1
+            paced = any(old.pace for old in before.ledgers.values())
+            self.sometimes("small windows of our own left", paced and not ledger.pace)
             return
         self["ledger born"] += 1
         self.sometimes("spent window recalled by a new ledger", ledger.r_min == 0 and ledger.hi and not ledger.reset)

@@ -37,7 +37,7 @@ class Interrupted(BaseException):
 class Call:
     """One call under way. ``over``: whatever still comes for it is nobody's."""
 
-    __slots__ = ("doing", "flow", "over", "permit", "request", "waits_since")
+    __slots__ = ("doing", "flow", "over", "permit", "request")
 
     def __init__(self, flow: Flow, request: Request) -> None:
         self.flow = flow
@@ -45,7 +45,6 @@ class Call:
         self.permit: Permit | None = None
         self.doing = ""
         self.over = False
-        self.waits_since = 0
 
 
 class Process:
