@@ -13,41 +13,41 @@ SET = 40.0
 
 
 def cut_before(trial: Trial, chance: random.Random) -> None:
-    trial.span("cut before", _while(trial, chance))
+    trial.weather.span("cut before", _while(trial, chance))
 
 
 def cut_after(trial: Trial, chance: random.Random) -> None:
-    trial.span("cut after", _while(trial, chance))
+    trial.weather.span("cut after", _while(trial, chance))
 
 
 def refuse_connections(trial: Trial, chance: random.Random) -> None:
-    trial.span("refused connections", _while(trial, chance))
+    trial.weather.span("refused connections", _while(trial, chance))
 
 
 def fail_before(trial: Trial, chance: random.Random) -> None:
     """A gateway's 503: no quota headers, nothing counted."""
-    trial.span("5xx before", _while(trial, chance))
+    trial.weather.span("5xx before", _while(trial, chance))
 
 
 def fail_after(trial: Trial, chance: random.Random) -> None:
-    trial.span("5xx after", _while(trial, chance))
+    trial.weather.span("5xx after", _while(trial, chance))
 
 
 def refuse(trial: Trial, chance: random.Random) -> None:
     """429 of a limit that is not ours to keep, without quota headers. It is not held against the fleet."""
-    trial.span("another limit", chance.uniform(0.05, 0.5) * trial.setting.window)
+    trial.weather.span("another limit", chance.uniform(0.05, 0.5) * trial.setting.window)
 
 
 def answer_late(trial: Trial, chance: random.Random) -> None:
-    trial.span("slow answers", _while(trial, chance))
+    trial.weather.span("slow answers", _while(trial, chance))
 
 
 def answer_after_window(trial: Trial, chance: random.Random) -> None:
-    trial.span("answers after the window", _while(trial, chance) / 2)
+    trial.weather.span("answers after the window", _while(trial, chance) / 2)
 
 
 def arrive_late(trial: Trial, chance: random.Random) -> None:
-    trial.span("requests late", _while(trial, chance) / 2)
+    trial.weather.span("requests late", _while(trial, chance) / 2)
 
 
 def drift(trial: Trial, chance: random.Random) -> None:
@@ -79,12 +79,12 @@ def first_hit(trial: Trial, chance: random.Random) -> None:
 
 
 def blank(trial: Trial, chance: random.Random) -> None:
-    trial.span("no headers", _while(trial, chance))
+    trial.weather.span("no headers", _while(trial, chance))
     trial.allow(2, "answers without headers")
 
 
 def other_tick(trial: Trial, chance: random.Random) -> None:
-    trial.span("other tick", _while(trial, chance))
+    trial.weather.span("other tick", _while(trial, chance))
     trial.allow(2, "Date of another clock")
 
 

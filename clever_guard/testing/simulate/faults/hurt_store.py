@@ -17,30 +17,30 @@ SCOUT = 1
 
 
 def lose_commands(trial: Trial, chance: random.Random) -> None:
-    trial.span("commands lost", _while(trial, chance))
+    trial.weather.span("commands lost", _while(trial, chance))
 
 
 def lose_answers(trial: Trial, chance: random.Random) -> None:
-    trial.span("answers lost", _while(trial, chance))
+    trial.weather.span("answers lost", _while(trial, chance))
 
 
 def delay(trial: Trial, chance: random.Random) -> None:
     """Some arrive within the deadline, some after their worker gave up."""
-    trial.span("commands late", _while(trial, chance))
+    trial.weather.span("commands late", _while(trial, chance))
 
 
 def repeat(trial: Trial, chance: random.Random) -> None:
     """The network, or a client that was told not to, delivers a command a second time."""
-    trial.span("commands twice", _while(trial, chance))
+    trial.weather.span("commands twice", _while(trial, chance))
 
 
 def stop(trial: Trial, chance: random.Random) -> None:
     """SIGSTOP: what comes meanwhile is executed when it goes on, though its worker gave up."""
-    trial.span("store stopped", chance.uniform(0.05, 3))
+    trial.weather.span("store stopped", chance.uniform(0.05, 3))
 
 
 def go_down(trial: Trial, chance: random.Random) -> None:
-    trial.span("store down", _while(trial, chance))
+    trial.weather.span("store down", _while(trial, chance))
 
 
 def cut_off(trial: Trial, chance: random.Random) -> None:

@@ -52,7 +52,7 @@ def stop(trial: Trial, chance: random.Random) -> None:
 def sleep(trial: Trial, chance: random.Random) -> None:
     """The host was suspended: the monotonic clock stood still with the process."""
     worker = trial.running(chance)
-    trial.allow(worker.in_hand, f"w{worker.number} sleeps")
+    trial.allow(worker.accounts.in_hand, f"w{worker.number} sleeps")
     worker.stop(chance.uniform(0, LONGEST_STOP), asleep=True)
 
 

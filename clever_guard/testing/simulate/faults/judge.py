@@ -34,8 +34,8 @@ def judge(trial: Trial, calm: float, last: float) -> None:
             trial.violate(
                 f"{window.admitted} of {window.limit} spent in the window from {window.start - EPOCH:.3f} s on, two windows after the last fault"
             )
-    sent = sum(worker.sent for worker in trial.workers)
-    acknowledged = sum(worker.acknowledged for worker in trial.workers)
+    sent = sum(worker.accounts.sent for worker in trial.workers)
+    acknowledged = sum(worker.accounts.acknowledged for worker in trial.workers)
     counted = sum(window.admitted for window in trial.api.windows)
     if not acknowledged <= counted <= sent:
         trial.violate(f"{acknowledged} acknowledged, {counted} counted, {sent} sent")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from clever_guard.quota.books import Books, Trip
 from clever_guard.quota.lease import Lease
 from clever_guard.quota.store import Answer, Store
 from clever_guard.stores.fallback import Fallback
+from clever_guard.testing.simulate.faults.accounts import TTL, Accounts
 from clever_guard.testing.simulate.faults.api import Journey
 from clever_guard.testing.simulate.faults.way import DEADLINE, Way
 from clever_guard.testing.simulate.server import EPOCH, Headers
@@ -24,7 +24,6 @@ from clever_guard.testing.simulate.worker import Once
 if TYPE_CHECKING:
     from clever_guard.testing.simulate.faults.trial import Trial
 
-TTL = 1.0
 TICK = 1e-6
 """Seconds that every wait takes at least, or a float would stand still."""
 NO_HEADERS = Headers([])
@@ -56,9 +55,7 @@ class Process:
         self.number = number
         self.alive = True
         self.stopped_until = self.cut_off_until = 0.0
-        self.granted = self.sent = self.acknowledged = 0
-        self.moved: Counter[str] = Counter()
-        """Permits by what became of them, as the books count."""
+        self.accounts = Accounts()
         self.calls: dict[Call, None] = {}
         self._traps: dict[str, Callable[[], None]] = {}
         self._schedule = schedule
@@ -74,11 +71,6 @@ class Process:
                 self.way, fleet=schedule.setting.workers, clock=self._milliseconds, on_change=self._changed
             )
         self._proceed = fold((trial.quota,))
-        self._leases: dict[Lease, int] = {}
-        """Every lease seen, and how many permits of it were handed out."""
-        self._dark: set[Lease] = set()
-        self.doubtful: set[Lease] = set()
-        """Single permits that were drawn to see what became of others."""
 
     # -- its clock -----------------------------------------------------------------------------------------------------
 
@@ -107,24 +99,19 @@ class Process:
 
     # -- what faults do ------------------------------------------------------------------------------------------------
 
-    @property
-    def in_hand(self) -> int:
-        """Permits it could send with, without asking."""
-        return sum(lease.left for lease in self._leases)
-
     def die(self) -> None:
         sometimes = self.trial.branches.sometimes
-        sometimes("crashed with permits in hand", self.in_hand)
+        sometimes("crashed with permits in hand", self.accounts.in_hand)
         sometimes("crashed with requests on their way", any(call.doing == "sends" for call in self.calls))
         sometimes("crashed while drawing", any(call.doing == "draws" for call in self.calls))
         if not self.alive:
             return
-        self.check_books()
+        self._check_books()
         self.alive = False
 
     def stop(self, seconds: float, asleep: bool = False) -> None:
         """``asleep``: its clock stands still too."""
-        self.trial.branches.sometimes("stopped with permits in hand", self.in_hand)
+        self.trial.branches.sometimes("stopped with permits in hand", self.accounts.in_hand)
         self.stopped_until = max(self.stopped_until, self._loop.now + seconds)
         self.trial.disturb(self.stopped_until)
         self.trial.branches.sometimes("stopped over a window's end", self.trial.border_within(seconds))
@@ -247,13 +234,8 @@ class Process:
             self._reserve(call, effect)
 
     def _handed(self, call: Call, permit: Permit) -> None:
-        """The monitor of the books: no lease outlives its TTL, and no permit is handed out twice."""
-        lease: Lease = permit.lease
-        handed = self._leases[lease] = self._leases.get(lease, 0) + 1
-        if self.now >= lease.expires:
-            self.trial.violate(f"w{self.number} hands out of a lease that died {self.now - lease.expires:.3f} s ago")
-        if handed > lease.granted or lease.left < 0 or lease.open < 0:
-            self.trial.violate(f"w{self.number} handed out {handed} of {lease.granted} permits")
+        for what in self.accounts.handed(permit.lease, self.now):
+            self.trial.violate(f"w{self.number} {what}")
         call.permit = permit
         self._step(call, permit)
 
@@ -263,7 +245,7 @@ class Process:
         self._books.settle(effect.permit, effect.receipt, self.now)
         sometimes = self.trial.branches.sometimes
         if lease.left > left:
-            self._leases[lease] -= 1
+            self.accounts.took_back(lease)
         sometimes("permit taken back unsent", not effect.receipt.sent)
         sometimes("permits voided by a reading", effect.receipt.answered and lease.unsent > unsent)
 
@@ -300,13 +282,13 @@ class Process:
 
     def _send(self, call: Call) -> None:
         call.doing = "sends"
-        journey, sent = self.trial.journey(self), self.now
+        journey, sent = self.trial.weather.journey(), self.now
         if journey.cut == "refused":
             return self._later(
                 journey.back, partial(self._failed, call, Failure(OSError(), sent=False, sent_at=sent), True)
             )
-        self.sent += 1
-        if call.permit is not None and call.permit.lease in self._dark:
+        self.accounts.sent += 1
+        if call.permit is not None and call.permit.lease in self.accounts.dark:
             self.trial.allow(1, "sent with a permit of the dark")
         failure = Failure(TimeoutError(), sent=True, sent_at=sent)
         if journey.cut == "before":
@@ -331,7 +313,7 @@ class Process:
         self._step(call, failure)
 
     def _receive(self, call: Call, status: int, headers: Headers, sent: float, end: float) -> None:
-        self.acknowledged += status == 200
+        self.accounts.acknowledged += status == 200
         if call.over:
             return
         self.trial.branches.sometimes("answer after the window's end", self.trial.api.time(self._loop.now) >= end > 0)
@@ -342,7 +324,7 @@ class Process:
     def _travel(self, trip: Trip, then: Callable[[StoreUnavailable | None], None]) -> None:
         """One round trip, which happens to whatever its worker becomes meanwhile."""
         self.trial.commands += 1
-        fate, asked = self.trial.fate(self), self.now
+        fate, asked = self.trial.weather.fate(), self.now
 
         def arrive() -> None:
             self.way.fate, self.way.silent = fate, False
@@ -372,16 +354,9 @@ class Process:
         self._books.landed(trip, answers, asked, self.now)
         book, answer = trip.books[0], answers[0]
         if trip.commands[0].draw is not None and answer.granted:
-            self.granted += answer.granted
-            lease = book.lease
-            self.trial.branches.sometimes("lease dead on arrival", lease is None)
+            self.trial.branches.sometimes("lease dead on arrival", book.lease is None)
             self.trial.branches.sometimes("permit drawn in the dark", answer.dark)
-            if lease is not None:
-                self._leases[lease] = 0
-                if answer.dark:
-                    self._dark.add(lease)
-                elif lease.granted == 1 and self.trial.doubtful:
-                    self.doubtful.add(lease)
+            self.accounts.drew(answer, book.lease, self.trial.doubtful)
         then(None)
 
     def _changed(self, degraded: bool) -> None:
@@ -400,17 +375,10 @@ class Process:
         while (trip := self._books.closing(self.now)) is not None:
             answers = self._store.execute(trip.commands)
             self._books.landed(trip, answers, self.now, self.now)
-        self.check_books()
-        if self.in_hand or any(lease.open for lease in self._leases):
-            self.trial.violate(f"w{self.number} closed, and {self.in_hand} permits are in hand")
+        self._check_books()
+        if self.accounts.in_hand or self.accounts.open:
+            self.trial.violate(f"w{self.number} closed, and {self.accounts.in_hand} permits are in hand")
 
-    def check_books(self) -> None:
-        """Granted = used + returned + expired + what is still in hand, with callers, or not yet counted."""
-        for _, _, op, count in self._books.moves():
-            self.moved[op] += count
-        held = sum(lease.left + lease.open + lease.used for lease in self._leases)
-        accounted = self.moved["used"] + self.moved["returned"] + self.moved["expired"] + held
-        if not self.moved["granted"] == self.granted == accounted:
-            self.trial.violate(f"w{self.number} drew {self.granted} permits and accounts for {accounted}: {self.moved}")
-        if self.sent > self.granted:
-            self.trial.violate(f"w{self.number} sent {self.sent} requests with {self.granted} permits")
+    def _check_books(self) -> None:
+        for what in self.accounts.check(self._books.moves()):
+            self.trial.violate(f"w{self.number} {what}")

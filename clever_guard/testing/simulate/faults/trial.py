@@ -19,9 +19,9 @@ from clever_guard.testing.simulate.faults.branches import Branches
 from clever_guard.testing.simulate.faults.depot import Depot
 from clever_guard.testing.simulate.faults.judge import RECOVER, judge, judged
 from clever_guard.testing.simulate.faults.monitor import broken
-from clever_guard.testing.simulate.faults.process import TTL, Process
+from clever_guard.testing.simulate.faults.process import Process
 from clever_guard.testing.simulate.faults.schedule import ON, Event, Schedule
-from clever_guard.testing.simulate.faults.way import DEADLINE, Fate
+from clever_guard.testing.simulate.faults.weather import OFTEN, Weather
 from clever_guard.testing.simulate.loop import Loop
 from clever_guard.testing.simulate.server import Headers
 from clever_guard.testing.simulate.world import shown
@@ -30,8 +30,6 @@ JUDGED = 1
 """Whole windows that are judged when the fleet had time to recover."""
 LITTLE = 8e-6
 """By which every clock runs wrong."""
-OFTEN = 0.4
-"""Share of the messages that a span of faults hits."""
 DRAIN = 4
 """Windows, besides those that so many callers take, in which each must be served or end by its own deadline when no new one comes."""
 
@@ -79,12 +77,12 @@ class Trial:
         self.violations: list[str] = []
         self._trace = trace
         self._chance = random.Random(f"faults/{schedule.seed}/way")
-        self._spans: dict[str, float] = {}
         self._disturbed_until = 0.0
         self._allowed = 0
         self._turned_away = 0
         self._seen_in_vain: set[int] = set()
         self._faults: Counter[str] = Counter()
+        self.weather = Weather(self, self._chance)
         self.depot = Depot(self.loop, self._watch)
         self.api = Api(setting, random.Random(f"faults/{schedule.seed}/server"))
         self.quota = Quota(limit=setting.limit, window=setting.window, key=_token)
@@ -97,7 +95,7 @@ class Trial:
         for event in self.schedule.events:
             self.loop.at(event.at, lambda event=event: self._happen(event))  # type: ignore[misc]
         self.loop.run(ON * window)
-        self._spans.clear()
+        self.weather.clear()
         self.loop.run(max(self.loop.now, self._disturbed_until))
         calm = self.loop.now
         self._become_calm()
@@ -134,13 +132,6 @@ class Trial:
         self.workers.append(worker)
         worker.start()
 
-    def span(self, name: str, seconds: float) -> None:
-        """From now on, for so long."""
-        self._spans[name] = max(self._spans.get(name, 0.0), self.loop.now + seconds)
-
-    def during(self, name: str) -> bool:
-        return self.loop.now < self._spans.get(name, 0.0)
-
     def disturb(self, until: float) -> None:
         """What was begun has its effect until then, though no new fault comes."""
         self._disturbed_until = max(self._disturbed_until, until)
@@ -165,64 +156,10 @@ class Trial:
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
-    def journey(self, worker: Process) -> Journey:
-        """What the request meets that ``worker`` sends now."""
-        chance, window = self._chance, self.setting.window
-        half = chance.uniform(*self.setting.latency) / 2
-        if not self._spans:
-            return Journey(half, half)
-        if self._hit("refused connections"):
-            return Journey(half, half, "refused")
-        if self._hit("cut before"):
-            return Journey(half, chance.uniform(0.01, 1), "before")
-        if self._hit("cut after"):
-            return Journey(half, chance.uniform(0.01, 1), "after")
-        if self._hit("5xx before"):
-            return Journey(half, half, status=503, counted=False)
-        if self._hit("5xx after"):
-            return Journey(half, half, status=500)
-        if self._hit("another limit"):
-            return Journey(half, half, status=429, counted=False)
-        if self._hit("answers after the window"):
-            return self._slow(half, window * chance.uniform(1, 1.3))
-        if self._hit("slow answers"):
-            return self._slow(half, chance.uniform(1, 4))
-        if self._hit("requests late"):
-            return self._slow(chance.uniform(0.5, 3), half)
-        return Journey(half, half)
-
-    def _slow(self, out: float, back: float) -> Journey:
-        """On its way for longer than a permit is remembered, less what it may have been in hand, it is nobody's."""
-        self.disturb(self.loop.now + out + back)
-        self.allow(out > 2 * max(TTL, self.setting.window / 12) - TTL, "a request that arrives late")
-        return Journey(out, back)
-
-    def fate(self, worker: Process) -> Fate:
-        """What the trip meets that ``worker`` makes now."""
-        chance = self._chance
-        out, back = chance.uniform(0.0001, 0.0006), chance.uniform(0.0001, 0.0006)
-        if not self._spans:
-            return Fate(out, back)
-        if self._hit("commands lost"):
-            return Fate(out, back, "lost")
-        if self._hit("answers lost"):
-            return Fate(out, back, "answer lost")
-        if self._hit("commands twice"):
-            return Fate(out, back, "twice", chance.choice([0.0, chance.uniform(0, 1)]))
-        late = chance.uniform(0, 1.5) if self._hit("commands late") else 0.0
-        stopped = self._spans.get("store stopped", 0.0) - self.loop.now
-        if stopped > late:
-            self.branches.sometimes("command in the queue of a stopped store")
-            late = stopped
-        if late <= 0:
-            return Fate(out, back)
-        self.disturb(self.loop.now + late)
-        return Fate(late, back) if late < DEADLINE - 0.01 else Fate(out, back, "late", late)
-
     def arrive(self, worker: Process, journey: Journey, lease: Lease, sent: float) -> tuple[int, Headers]:
         """A request is at the server. This is where the fleet is judged."""
-        self.api.headerless = OFTEN if self.during("no headers") else 0.0
-        self.api.other_tick = 1.0 if self.during("other tick") else 0.0
+        self.api.headerless = OFTEN if self.weather.during("no headers") else 0.0
+        self.api.other_tick = 1.0 if self.weather.during("other tick") else 0.0
         refused = self.api.refused
         name = GATEWAY if journey.status else str(worker.number)
         status, headers = self.api.answer(self.loop.now, name, journey)
@@ -237,7 +174,7 @@ class Trial:
 
     def _judge_refusal(self, worker: Process, lease: Lease) -> None:
         """A scout that was sent because permits fell silent may be refused, if a fault is about that makes them so: one a window."""
-        silent = any(kind.silence for kind in self.schedule.kinds) and lease in worker.doubtful
+        silent = any(kind.silence for kind in self.schedule.kinds) and lease in worker.accounts.doubtful
         if silent and self.window_number not in self._seen_in_vain:
             self._seen_in_vain.add(self.window_number)
             self.allow(1, "sent to see what became of permits that fell silent")
@@ -248,9 +185,6 @@ class Trial:
     def allowed(self) -> int:
         """Refusals that the faults so far explain."""
         return self._allowed + self.api.strangers + self.allow_each_window * self.window_number
-
-    def _hit(self, name: str) -> bool:
-        return self.during(name) and self._chance.random() < OFTEN
 
     def _watch(self, before: Record, after: Record, now: int, command: Command, answer: Answer) -> None:
         for what in broken(before, after, now, command, answer):

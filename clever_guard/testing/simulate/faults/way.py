@@ -40,7 +40,7 @@ class Way:
         trial = self._process.trial
         self.silent = False
         trial.speaker = self._process.number
-        if trial.during("store down") or trial.loop.now < self._process.cut_off_until:
+        if trial.weather.during("store down") or trial.loop.now < self._process.cut_off_until:
             raise StoreUnavailable("the simulated store refuses connections")
         match self.fate.kind:
             case "lost":
