@@ -47,7 +47,7 @@ def _offer_sure(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
         return _offer_floored(ledger, now, terms, draw)
     probing = floor == 0 and _worth_probing(ledger, now, terms)
     if probing and available == 1:
-        return _offer_probe(ledger, now, terms)
+        return _offer_probe(ledger, now)
     spare = available - floor - probing - _kept_for_absent(ledger, now, draw)
     if spare <= 0:
         return held(min(ledger.hi - now, terms.ttl // 8), 0)
@@ -101,13 +101,19 @@ def _worth_probing(ledger: Ledger, now: int, terms: Terms) -> bool:
     return ledger.hi - ledger.lo > max(NARROW, terms.window // (4 * ledger.limit))
 
 
-def _offer_probe(ledger: Ledger, now: int, terms: Terms) -> Offer:
+def _offer_probe(ledger: Ledger, now: int) -> Offer:
     due = (ledger.lo + ledger.hi) // 2
     if now >= due:
         return Offer(1, "probe")
-    if sum(ledger.out) > 0:  # they may come back unsent, or grow old
-        return held(min(due - now, terms.ttl), 0)
+    if sum(ledger.out) > 0:
+        return held(min(due - now, _until_given_up(ledger, now)), 0)
     return _until(ledger, now, due)
+
+
+def _until_given_up(ledger: Ledger, now: int) -> int:
+    """When the oldest of the permits that are out will be given up, should they not be reported before."""
+    oldest = max(age for age, count in enumerate(ledger.out) if count)
+    return (now // ledger.slot + 3 - oldest) * ledger.slot - now
 
 
 def _until(ledger: Ledger, now: int, first: int) -> Offer:

@@ -420,6 +420,11 @@ local function recall(ledger, now, terms, draw)
   if now < draw['end'] and draw['end'] <= now + 2 * terms.window then ledger.hi, ledger.r_min = draw['end'], 0 end
 end
 
+local function until_given_up(ledger, now)
+  local oldest = ledger.out3 > 0 and 2 or ledger.out2 > 0 and 1 or 0
+  return (div(now, ledger.slot) + 3 - oldest) * ledger.slot - now
+end
+
 local function offer_sure(ledger, now, terms, draw)
   local available = ledger.r_min - out(ledger)
   if available <= 0 then return offer_spent(ledger, now, terms) end
@@ -432,7 +437,7 @@ local function offer_sure(ledger, now, terms, draw)
   if probing and available == 1 then
     local due = div(ledger.lo + ledger.hi, 2)
     if now >= due then return { count = 1, kind = 'probe', hold = 0, at_least = 0 } end
-    if out(ledger) > 0 then return held(min(due - now, terms.ttl), 0) end
+    if out(ledger) > 0 then return held(min(due - now, until_given_up(ledger, now)), 0) end
     return until_over(ledger, now, due)
   end
   local spare = available - kept - (probing and 1 or 0) - kept_for_absent(ledger, now, draw)
