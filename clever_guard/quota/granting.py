@@ -47,7 +47,7 @@ def _offer_sure(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
         return _offer_floored(ledger, now, terms, draw)
     probing = floor == 0 and _worth_probing(ledger, now, terms)
     if probing and available == 1:
-        return _offer_probe(ledger, now)
+        return _offer_probe(ledger, now, terms)
     spare = available - floor - probing - _kept_for_absent(ledger, now, draw)
     if spare <= 0:
         return held(min(ledger.hi - now, terms.ttl // 8), 0)
@@ -101,12 +101,12 @@ def _worth_probing(ledger: Ledger, now: int, terms: Terms) -> bool:
     return ledger.hi - ledger.lo > max(NARROW, terms.window // (4 * ledger.limit))
 
 
-def _offer_probe(ledger: Ledger, now: int) -> Offer:
+def _offer_probe(ledger: Ledger, now: int, terms: Terms) -> Offer:
     due = (ledger.lo + ledger.hi) // 2
     if now >= due:
         return Offer(1, "probe")
     if sum(ledger.out) > 0:
-        return held(min(due - now, _until_given_up(ledger, now)), 0)
+        return held(min(due - now, _until_given_up(ledger, now), max(terms.ttl, now - ledger.drawn)), 0)
     return _until(ledger, now, due)
 
 

@@ -62,7 +62,9 @@ def fall_back(trial: Trial, chance: random.Random) -> None:
 
 def step(trial: Trial, chance: random.Random) -> None:
     trial.allow(trial.depot.out + len(trial.alive) + SCOUT, "store's clock set")
-    trial.depot.offset += int(1000 * chance.uniform(-STEP, STEP))
+    seconds = chance.uniform(-STEP, STEP)
+    trial.depot.offset += int(1000 * seconds)
+    trial.disturb(trial.loop.now + max(0.0, -seconds))  # a reading that was on its way says an end so much later
 
 
 def drift(trial: Trial, chance: random.Random) -> None:

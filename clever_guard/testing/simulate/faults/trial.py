@@ -26,6 +26,8 @@ from clever_guard.testing.simulate.loop import Loop
 from clever_guard.testing.simulate.server import Headers
 from clever_guard.testing.simulate.world import shown
 
+ROUNDED_UP = 1.01
+"""So that a whole window fits, though the server's clock may be slow."""
 JUDGED = 1
 """Whole windows that are judged when the fleet had time to recover."""
 LITTLE = 8e-6
@@ -100,7 +102,7 @@ class Trial:
         calm = self.loop.now
         self._become_calm()
         self.judged_from = calm + RECOVER * window
-        self.loop.run(calm + (RECOVER + JUDGED + 1) * window)
+        self.loop.run(calm + (RECOVER + JUDGED + 1) * window * ROUNDED_UP)
         last = self.loop.now
         self._drain()
         return self._result(calm, last)
