@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test unit lint types bench bench-full simulate test-redis-clients test-urllib3 fuzz mutate redis clean
+.PHONY: help demo test unit lint types bench bench-full simulate proof test-redis-clients test-urllib3 fuzz mutate redis clean
 .DEFAULT_GOAL := help
 
 help:  ## what there is
@@ -85,6 +85,9 @@ $(VENV)/.mutation: $(VENV)/.dev
 
 mutate: $(VENV)/.mutation redis  ## faults put into the code one by one, MODULE=clever_guard.quota.pace or all (an hour)
 	@$(BIN)/python -m tests.mutation $(MODULE)
+proof: $(VENV)/.dev  ## 1000 schedules with random faults, and every interleaving of a small fleet (a minute)
+	@$(BIN)/python -m clever_guard.testing.simulate faults --schedules 1000
+	@$(BIN)/python -m clever_guard.testing.simulate exhaustive --states 20000
 
 clean:  ## remove what was made here
 	rm -rf $(VENV) .venv-clients .cache .fuzz mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

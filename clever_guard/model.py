@@ -171,7 +171,6 @@ class Ticket:
 
     def __init__(self) -> None:
         self.book: Any = None
-        """The lease books' own."""
         self.wake: Callable[[], None] | None = None
         self.woken = False
 

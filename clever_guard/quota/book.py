@@ -232,8 +232,11 @@ class Book:
 
     @property
     def urgent(self) -> bool:
-        """The fleet waits for it (a scout), or this process is on hold and its last call is in."""
-        if any(lease.kind != "lease" and lease.finished for lease in self.unsaid):
+        """The fleet waits for it (a scout), it tells that the window is spent, or this process is on hold and its last call is in.
+
+        A worker that falls silent with the last answer of a window leaves its permits to age, and somebody would be sent to see.
+        """
+        if any(lease.finished and (lease.at_end or lease.kind != "lease") for lease in self.unsaid):
             return True
         return bool(self.unsaid and self.waiting) and all(lease.finished for lease in self.unsaid)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clever_guard.quota.ledger import Ledger, Offer, drawers, held, strangers, unexplained
 from clever_guard.quota.pace import offer_paced, take_paced
-from clever_guard.quota.store import Draw, Terms
+from clever_guard.quota.store import Draw, Terms, last_ones
 
 SCOUT_PATIENCE = 2_000
 """A scout that has not been reported by then is taken for lost, and another may go."""
@@ -47,7 +47,7 @@ def _offer_sure(ledger: Ledger, now: int, terms: Terms, draw: Draw) -> Offer:
         return _offer_floored(ledger, now, terms, draw)
     probing = floor == 0 and _worth_probing(ledger, now, terms)
     if probing and available == 1:
-        return _offer_probe(ledger, now)
+        return _offer_probe(ledger, now, terms)
     spare = available - floor - probing - _kept_for_absent(ledger, now, draw)
     if spare <= 0:
         return held(min(ledger.hi - now, terms.ttl // 8), 0)
@@ -101,11 +101,19 @@ def _worth_probing(ledger: Ledger, now: int, terms: Terms) -> bool:
     return ledger.hi - ledger.lo > max(NARROW, terms.window // (4 * ledger.limit))
 
 
-def _offer_probe(ledger: Ledger, now: int) -> Offer:
+def _offer_probe(ledger: Ledger, now: int, terms: Terms) -> Offer:
     due = (ledger.lo + ledger.hi) // 2
     if now >= due:
         return Offer(1, "probe")
+    if sum(ledger.out) > 0:
+        return held(min(due - now, _until_given_up(ledger, now), max(terms.ttl, now - ledger.drawn)), 0)
     return _until(ledger, now, due)
+
+
+def _until_given_up(ledger: Ledger, now: int) -> int:
+    """When the oldest of the permits that are out will be given up, should they not be reported before."""
+    oldest = max(age for age, count in enumerate(ledger.out) if count)
+    return (now // ledger.slot + 3 - oldest) * ledger.slot - now
 
 
 def _until(ledger: Ledger, now: int, first: int) -> Offer:
@@ -162,7 +170,7 @@ def _is_calm(ledger: Ledger, now: int, terms: Terms) -> bool:
 
 def _doubted(ledger: Ledger) -> int:
     """Permits given up in this window may have been spent: the very last ones are not worth a refusal."""
-    return min(ledger.gone, 1 + ledger.limit // 100) if ledger.gone_at >= ledger.adopted else 0
+    return min(ledger.gone, last_ones(ledger.limit)) if ledger.gone_at >= ledger.adopted else 0
 
 
 def _scout_hold(ledger: Ledger, now: int, terms: Terms) -> int:

@@ -151,7 +151,7 @@ def _hear_limit(ledger: Ledger, now: int, terms: Terms, sight: Sight) -> None:
 
 
 def _remember_stranger(ledger: Ledger, terms: Terms) -> None:
-    """Up at once, down by a quarter a window.
+    """Up at once, down by a quarter a window; by half where nobody took anything.
 
     A window that was spent before its end shows only a part of what others would have taken, so what they took since it was
     first heard of counts for the rest of the window too: by half as much again at most, or one busy second reserved it all.
@@ -162,4 +162,5 @@ def _remember_stranger(ledger: Ledger, terms: Terms) -> None:
     taken = unexplained(ledger)
     heard = max(terms.window * 2 // 3, min(terms.window, ledger.heard - ledger.opened))
     unheard = max(0, taken - ledger.early) * (EIGHTHS * (terms.window - heard) // heard)
-    ledger.stranger = max(min(EIGHTHS * taken + unheard, EIGHTHS * ledger.limit), ledger.stranger * 3 // 4)
+    fades = ledger.stranger * 3 // 4 if taken else ledger.stranger // 2
+    ledger.stranger = max(min(EIGHTHS * taken + unheard, EIGHTHS * ledger.limit), fades)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from clever_guard.model import Reading, Receipt
-from clever_guard.quota.store import Answer, Report, Sight
+from clever_guard.quota.store import Answer, Report, Sight, last_ones
 
 MAX_PAUSE = 86_400_000
 MAX_LEFT = 10**15
@@ -98,6 +98,8 @@ class Lease:
     unsent: int = 0
     pause: int = 0
     blank: int = 0
+    at_end: bool = False
+    """An answer said that nearly nothing is left of the window, and nobody was told yet."""
     trailing: int = 0
     """Answers without quota headers since the last one with: no reading covers them."""
     gatherings: dict[tuple[str, float], Gathering] = field(default_factory=dict)
@@ -141,6 +143,8 @@ class Lease:
             gathering.add(receipt, reading)
             if reading.remaining < kept:
                 kept = reading.remaining
+            if reading.remaining <= last_ones(reading.limit):
+                self.at_end = True
             if reading.limit < self.limits.get(bucket, 0):
                 kept = 0
         return kept
@@ -165,6 +169,7 @@ class Lease:
             self.stamp, self.buckets, self.answered, self.refused, self.unsent, self.pause, self.blank, sights
         )
         self.answered = self.refused = self.unsent = self.pause = self.blank = self.trailing = 0
+        self.at_end = False
         self.gatherings, self.again = {}, ()
         return report
 

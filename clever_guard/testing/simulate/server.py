@@ -44,6 +44,11 @@ class Server:
             stranger_at=setting.stranger_at,  # type: ignore[arg-type]
         )
         self.budget = Budget(self._knobs, setting.limit)
+        self.bucket = "b"
+        """Its name, as answers say it."""
+        self.headerless = setting.headerless
+        """Share of the answers that carry no quota headers; 1 is for refusals too."""
+        self.other_tick = setting.other_tick
 
     def handle(self, now: float, worker: str) -> tuple[int, Headers]:
         """Status and headers of a request that arrives at ``now`` (virtual seconds)."""
@@ -51,28 +56,29 @@ class Server:
         admitted = window.left > 0
         self.budget.note(window, EPOCH + now, worker, admitted)
         headers = self._date(now)
-        blank = self.setting.headerless and (self.setting.headerless == 1 or admitted)
-        if not (blank and self._chance.random() < self.setting.headerless):
-            headers += quota_headers(self._knobs, {"b": window})
+        blank = self.headerless and (self.headerless == 1 or admitted)
+        if not (blank and self._chance.random() < self.headerless):
+            headers += quota_headers(self._knobs, {self.bucket: window})
         return (200 if admitted else 429), Headers(headers)
 
     def set_clock(self, seconds: float) -> None:
-        self._turn(skew=self._knobs.skew + seconds)
+        self.turn(skew=self._knobs.skew + seconds)
 
     def set_limit(self, limit: int) -> None:
         """At once, in the middle of the window."""
-        self._turn(limit=limit)
+        self.turn(limit=limit)
         self.budget.limit = limit
         if self.budget.windows:
             self.budget.windows[-1].limit = limit
 
-    def _turn(self, **turned: float) -> None:
+    def turn(self, **turned: object) -> None:
+        """Change knobs of the emulator from now on."""
         self._knobs = replace(self._knobs, **turned)  # type: ignore[arg-type]
         self.budget._knobs = self._knobs
 
     def _date(self, now: float) -> list[tuple[str, str]]:
         if not self.setting.dated:
             return []
-        off = self._chance.uniform(-1, 1) * self.setting.other_tick
+        off = self._chance.uniform(-1, 1) * self.other_tick
         moment = int(EPOCH + now + self._knobs.skew + off)
         return [("Date", time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(moment)))]

@@ -110,7 +110,7 @@ class Worker:
             resume(answer)
 
     def _wait(self, effect: Wait, resume: Callable[[None], None]) -> None:
-        once = _Once(partial(resume, None))
+        once = Once(partial(resume, None))
         if effect.ticket is not None:
             effect.ticket.wake = partial(self._later, 0.0, once)
             if effect.ticket.woken:
@@ -205,7 +205,7 @@ class Link:
         """Nothing to release."""
 
 
-class _Once:
+class Once:
     """Called by the clock or by the waker, whichever is first."""
 
     __slots__ = ("_event",)

@@ -84,7 +84,7 @@ class World:
         answers = worker.store.execute(trip.commands)
         if self._trace is not None:
             for command, answer in zip(trip.commands, answers, strict=True):
-                self._trace(f"{self.loop.now:9.4f} w{worker.number} {_shown(command, answer)}")
+                self._trace(f"{self.loop.now:9.4f} w{worker.number} {shown(command, answer)}")
         return answers
 
     def note_arrival(self, worker: Worker, status: int, sent: float) -> None:
@@ -204,7 +204,7 @@ def _token(request: Request) -> str:
     return "the token"
 
 
-def _shown(command: object, answer: Answer) -> str:
+def shown(command: object, answer: Answer) -> str:
     view = answer.views[0] if answer.views else None
     seen = f" left={view.remaining} out={view.outstanding} until={view.reset_at - answer.now}" if view else ""
     reports = getattr(command, "reports", ())
