@@ -82,8 +82,7 @@ def interrupt_at(line: int, work: Callable[[], Any]) -> bool:
     """Do ``work``, but for a KeyboardInterrupt before this line of our store or of the client, counted from where the question
     is sent. False: there was no such line.
 
-    The lines of pools are let pass: they hold locks, and a trace strikes between the body of a ``with`` and its end, which no
-    signal does.
+    What holds a lock is let pass, as pools do: a trace strikes between the body of a ``with`` and its end, which no signal does.
     """
     seen, sent = 0, False
 
@@ -98,7 +97,7 @@ def interrupt_at(line: int, work: Callable[[], Any]) -> bool:
     def begin(frame: FrameType, event: str, arg: Any) -> Any:
         nonlocal sent
         sent = sent or frame.f_code.co_name == "send_packed_command"
-        if "Pool" in type(frame.f_locals.get("self")).__name__:
+        if "Pool" in type(frame.f_locals.get("self")).__name__ or "_lock" in frame.f_code.co_names:
             return None
         name = frame.f_code.co_filename
         return trace if "/redis/" in name or "/valkey/" in name or "/clever_guard/stores/" in name else None
