@@ -81,6 +81,9 @@ class RedisStore:
                     replies[n] = client.eval(SCRIPT, 1, key, *arguments)
         except self._family.failures as error:
             raise self._unavailable(error) from None
+        except BaseException:
+            self._drop_idle()
+            raise
         for reply in replies:
             if isinstance(reply, Exception):
                 raise self._unavailable(reply) from None
@@ -95,6 +98,9 @@ class RedisStore:
             return text_of(client.get(key) or mine)
         except self._family.failures as error:
             raise self._unavailable(error) from None
+        except BaseException:
+            self._drop_idle()
+            raise
 
     def close(self) -> None:
         """Close the client if it is our own. Idempotent; a later command connects anew."""
@@ -158,6 +164,13 @@ class RedisStore:
         if pool is not None:
             with contextlib.suppress(*self._family.failures):
                 pool.disconnect()
+
+    def _drop_idle(self) -> None:
+        """The client was interrupted: the connection it had may be half open, and is back in the pool. Others' are let be."""
+        pool = getattr(self._client, "connection_pool", None)
+        if pool is not None:
+            with contextlib.suppress(TypeError, *self._family.failures):
+                pool.disconnect(inuse_connections=False)
 
     def _reason(self, error: Exception) -> str:
         """What went wrong, without the addresses and credentials that messages of a client may hold."""
