@@ -67,12 +67,12 @@ class Script:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            bufsize=0,  # what was read ahead would be lost to communicate()
             env=os.environ | {"PYTHONWARNINGS": "ignore::ResourceWarning"},
         )
         assert self._process.stdout is not None
         begun = [self._process.stdout.readline() for _ in range(2)]
-        if begun != ["200\n", "waiting\n"]:
+        if begun != [b"200\n", b"waiting\n"]:
             self._process.kill()
             raise AssertionError(begun, self._process.communicate())
         self._begun = time.monotonic()
@@ -83,12 +83,12 @@ class Script:
     def end(self, patience: float = 60.0) -> tuple[int, str, str, float]:
         """Exit code, what it said further, what it complained of, seconds."""
         try:
-            said, complaint = self._process.communicate("go on\n", timeout=patience)
+            said, complaint = self._process.communicate(b"go on\n", timeout=patience)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
             raise
-        return self._process.returncode, said, complaint, time.monotonic() - self._begun
+        return self._process.returncode, said.decode(), complaint.decode(), time.monotonic() - self._begun
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_a_call_in_the_midst_of_a_sqlite_transaction_is_served_in_the_dark(
         assert not world.store.degraded, where  # type: ignore[attr-defined]
         world.judge(where)
         stores[-1].close()
-        number += 5
+        number += 9
     assert number > 500
     assert "this call interrupted its own thread in a transaction" in caplog.text
 
@@ -324,7 +324,7 @@ def test_a_finalizer_that_calls_inside_any_lock() -> None:
             where = place.where
             gc.collect()
             world.judge(where)
-            number += 23
+            number += 41
     finally:
         gc.enable()
     assert len(said) > 10

@@ -142,12 +142,13 @@ class Books:
             book: Book = permit.book
             lease: Lease = permit.lease
             wake = book.settle(lease, receipt, now)
-            if self._prompt:
-                book.give_back(lease.left)
             if book.unsaid:
                 self._talkative[book] = None
-                if (lease.open == 0 and lease.left == 0 and book.urgent) or self._prompt:
+                if lease.open == 0 and lease.left == 0 and book.urgent:
                     self._urgent[book] = None
+            if self._prompt:
+                book.give_back(lease.left)
+                self._talkative[book] = self._urgent[book] = None
         if wake:
             _call(wake)
 
