@@ -8,9 +8,11 @@ import pytest
 
 from clever_guard.quota.ageing import tick
 from clever_guard.quota.bracket import EARLY, ROUNDING, TICK, carry, doubt_dates, narrow
-from clever_guard.quota.granting import offer
+from clever_guard.quota.granting import offer, recall
 from clever_guard.quota.hearing import hear
-from clever_guard.quota.ledger import LATE, Ledger
+from clever_guard.quota.ledger import LATE, Ledger, held
+from clever_guard.quota.pace import own_window
+from clever_guard.quota.settling import settle
 from clever_guard.quota.store import Draw, Report, Sight, Terms
 
 TERMS = Terms(100, 60_000, 1_000)
@@ -259,3 +261,45 @@ def test_windows_are_fixed_when_one_came_sooner_than_its_first_request_could_hav
 ) -> None:
     found = ledger(reset=50_000, lo=6_500, hi=7_500, opened=1_000, flight=10)
     assert told(found, received, 56_000, sent=received - 5, low=12_900, high=13_000).fixed == fixed
+
+
+# -- small things -------------------------------------------------------------------------------------------------------
+
+
+def test_a_hold_that_is_over_is_a_millisecond_of_which_none_is_certain() -> None:
+    assert (held(0).count, held(0).hold, held(0).at_least) == (0, 1, 0)
+    assert (held(7).hold, held(7).at_least) == (7, 7)
+
+
+def test_paced_permits_are_shared_in_whole_ones() -> None:
+    assert offer(ledger(pace=1, hi=5_000, r_min=5, drawers=[2, 0]), 1_000, SIX, Draw(9)).count == 2
+
+
+@pytest.mark.parametrize(("end", "believed"), [(1_000, False), (1_001, True), (13_000, True), (13_001, False)])
+def test_a_book_is_believed_about_a_window_that_ends_within_two(end: int, believed: bool) -> None:
+    found = ledger()
+    recall(found, 1_000, SIX, Draw(1, end=end))
+    assert (found.hi, found.r_min) == ((end, 0) if believed else (0, 100))
+
+
+def test_slots_grow_to_half_a_window_of_whole_milliseconds_and_only_grow() -> None:
+    odd = Terms(100, 6_001, 1_000)
+    found = ledger(slot=1_000, gone=3, out=[1, 0, 0])
+    settle(found, 50_000, odd, 30_000, 1, 0, 0)
+    assert (found.slot, found.out, found.gone) == (3_000, [4, 0, 0], 0)
+    same = ledger(slot=3_000, gone=3)
+    settle(same, 50_000, odd, 30_000, 1, 0, 0)
+    assert (same.slot, same.gone) == (3_000, 3)
+
+
+@pytest.mark.parametrize(
+    ("terms", "length", "permits"),
+    [(Terms(63, 60_000, 1_000), 1_000, 1), (Terms(62, 60_000, 1_000), 1_000, 1), (Terms(5, 60_000, 1_000), 12_201, 1)],
+)
+def test_a_small_window_of_our_own_is_a_ttl_or_what_one_permit_needs(terms: Terms, length: int, permits: int) -> None:
+    assert own_window(terms) == (length, permits)
+
+
+@pytest.mark.parametrize(("limit", "permits"), [(125, 1), (126, 2), (1200, 19)])
+def test_a_small_window_holds_its_part_of_a_window_and_three_ttls(limit: int, permits: int) -> None:
+    assert own_window(Terms(limit, 60_000, 1_000)) == (1_000, permits)
