@@ -47,6 +47,13 @@ def test_the_page_prints_what_it_says(page: str, texts: int, tmp_path: Path, mon
     assert len(pairs) == texts
 
 
+def test_the_tests_that_pages_name_exist() -> None:
+    tests = "\n".join(path.read_text("utf-8") for path in DOCS.parent.joinpath("tests").rglob("*.py"))
+    named = {name for page in DOCS.glob("*.md") for name in re.findall(r"`(test_\w+)`", page.read_text("utf-8"))}
+    assert len(named) > 100
+    assert {name for name in named if f"def {name}(" not in tests} == set()
+
+
 def acl_words() -> list[str]:
     line = re.search(r"^ACL SETUSER .*$", (DOCS / "stores.md").read_text("utf-8"), re.MULTILINE)
     assert line is not None
