@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from clever_guard.quota.ledger import Ledger, Offer, drawers, held, strangers, unexplained
+from clever_guard.quota.ledger import EIGHTHS, Ledger, Offer, drawers, held, strangers, unexplained
 from clever_guard.quota.pace import offer_paced, take_paced
-from clever_guard.quota.store import Draw, Terms, last_ones
+from clever_guard.quota.store import Draw, Terms
 
 SCOUT_PATIENCE = 2_000
 """A scout that has not been reported by then is taken for lost, and another may go."""
@@ -105,7 +105,7 @@ def _offer_probe(ledger: Ledger, now: int, terms: Terms) -> Offer:
     due = (ledger.lo + ledger.hi) // 2
     if now >= due:
         return Offer(1, "probe")
-    if sum(ledger.out) > 0:
+    if EIGHTHS * sum(ledger.out) > ledger.limit:
         return held(min(due - now, _until_given_up(ledger, now), max(terms.ttl, now - ledger.drawn)), 0)
     return _until(ledger, now, due)
 
@@ -170,7 +170,7 @@ def _is_calm(ledger: Ledger, now: int, terms: Terms) -> bool:
 
 def _doubted(ledger: Ledger) -> int:
     """Permits given up in this window may have been spent: the very last ones are not worth a refusal."""
-    return min(ledger.gone, last_ones(ledger.limit)) if ledger.gone_at >= ledger.adopted else 0
+    return min(ledger.gone, 1 + ledger.limit // 100) if ledger.gone_at >= ledger.adopted else 0
 
 
 def _scout_hold(ledger: Ledger, now: int, terms: Terms) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from clever_guard.model import Reading, Receipt
-from clever_guard.quota.store import Answer, Report, Sight, last_ones
+from clever_guard.quota.store import Answer, Report, Sight
 
 MAX_PAUSE = 86_400_000
 MAX_LEFT = 10**15
@@ -98,8 +98,10 @@ class Lease:
     unsent: int = 0
     pause: int = 0
     blank: int = 0
+    shared: bool = False
+    """Others draw on the same bucket."""
     at_end: bool = False
-    """An answer said that nearly nothing is left of the window, and nobody was told yet."""
+    """An answer said that nothing is left of the window, and nobody was told yet."""
     trailing: int = 0
     """Answers without quota headers since the last one with: no reading covers them."""
     gatherings: dict[tuple[str, float], Gathering] = field(default_factory=dict)
@@ -143,7 +145,7 @@ class Lease:
             gathering.add(receipt, reading)
             if reading.remaining < kept:
                 kept = reading.remaining
-            if reading.remaining <= last_ones(reading.limit):
+            if reading.remaining == 0 and self.shared:
                 self.at_end = True
             if reading.limit < self.limits.get(bucket, 0):
                 kept = 0
@@ -186,7 +188,10 @@ class Lease:
 def granted(answer: Answer, expires: float) -> Lease:
     """The lease a store's answer grants."""
     limits = {view.bucket: view.limit for view in answer.views}
-    return Lease(answer.now, answer.buckets, answer.kind, answer.granted, answer.granted, expires, limits)
+    shared = any(view.drawers > 1 for view in answer.views)
+    return Lease(
+        answer.now, answer.buckets, answer.kind, answer.granted, answer.granted, expires, limits, shared=shared
+    )
 
 
 def _joined(earlier: tuple[Sight, ...], later: list[Sight]) -> tuple[Sight, ...]:

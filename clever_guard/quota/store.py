@@ -13,11 +13,6 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 
-def last_ones(limit: int) -> int:
-    """How many permits of a window are not worth a refusal: the last one, and one more for each hundred."""
-    return 1 + limit // 100
-
-
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What the user said about a bucket; a ledger uses it until the server's own numbers are heard."""

@@ -468,7 +468,7 @@ local function offer_sure(ledger, now, terms, draw)
   if probing and available == 1 then
     local due = div(ledger.lo + ledger.hi, 2)
     if now >= due then return { count = 1, kind = 'probe', hold = 0, at_least = 0 } end
-    if out(ledger) > 0 then
+    if EIGHTHS * out(ledger) > ledger.limit then
       return held(min(due - now, until_given_up(ledger, now), max(terms.ttl, now - ledger.drawn)), 0)
     end
     return until_over(ledger, now, due)

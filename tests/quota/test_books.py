@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -316,19 +316,25 @@ class TestTheQueue:
 class TestTrips:
     def test_the_last_answer_of_a_window_is_told_at_once(self, counter: Counter) -> None:
         """A worker that falls silent with it would leave its permits to age, and a scout be sent into a spent window."""
-        permit = counter.draw(1)
+        permit = counter.draw(1, views=(replace(VIEW, drawers=2),))
         assert isinstance(permit, Permit)
-        counter.books.settle(permit, receipt(2), 100.02)
+        counter.books.settle(permit, receipt(0), 100.02)
         assert counter.books.pressing
         trip = counter.books.due(100.02)
         assert trip is not None
         assert trip.commands[0].draw is None
-        assert trip.commands[0].reports[0].sights[0].remaining == 2
+        assert trip.commands[0].reports[0].sights[0].remaining == 0
 
     def test_others_wait_for_company(self, counter: Counter) -> None:
+        permit = counter.draw(1, views=(replace(VIEW, drawers=2),))
+        assert isinstance(permit, Permit)
+        counter.books.settle(permit, receipt(1), 100.02)
+        assert not counter.books.pressing
+
+    def test_and_who_is_alone_has_nobody_to_tell(self, counter: Counter) -> None:
         permit = counter.draw(1)
         assert isinstance(permit, Permit)
-        counter.books.settle(permit, receipt(3), 100.02)
+        counter.books.settle(permit, receipt(0), 100.02)
         assert not counter.books.pressing
 
     def test_a_report_rides_on_the_next_draw_of_any_bucket(self, counter: Counter) -> None:

@@ -75,7 +75,7 @@ def test_a_broken_bound_is_an_exit_status(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_what_was_on_its_way_when_the_limit_fell_is_told_apart() -> None:
-    """And it is nothing else: of 16 workers none sends blind twice for one change of the limit."""
+    """And it is nothing else: no worker sends blind twice for one change of the limit."""
     figures = run_one("limit changes", 720243)
     assert figures.blind > 0
     assert figures.refused - figures.blind <= 4

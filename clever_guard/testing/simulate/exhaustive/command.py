@@ -53,7 +53,11 @@ def _telling(begun: float) -> Callable[[Found], None]:
         nonlocal told
         if time.monotonic() - told > TOLD_EVERY:
             told = time.monotonic()
-            print(f"{found.states:,} states, depth {found.depth}, {told - begun:.0f} s", file=sys.stderr, flush=True)
+            print(
+                f"{found.states:,} states, depth {found.depth}, {found.walks:,} walked to the end, {told - begun:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
 
     return tell
 
