@@ -13,7 +13,7 @@ from clever_guard.quota.hearing import hear
 from clever_guard.quota.ledger import LATE, Ledger, held
 from clever_guard.quota.pace import own_window
 from clever_guard.quota.record import KEEP, MAX_ROUTES, Record, lifetime, transition
-from clever_guard.quota.settling import settle
+from clever_guard.quota.settling import refuse, settle
 from clever_guard.quota.store import Command, Draw, Report, Sight, Terms
 
 TERMS = Terms(100, 60_000, 1_000)
@@ -337,3 +337,29 @@ def test_a_known_route_is_renewed_when_there_are_as_many_as_may_be_and_an_unknow
     unknown, _ = transition(record, 6_000, Command("id", "new", SIX, told))
     assert known.routes["0"] == ("b",)
     assert "new" not in unknown.routes
+
+
+# -- refusals and late answers ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("stamp", "strikes", "counted"), [(1_000, 1, 2), (999, 1, 1), (1_000, 20, 20)])
+def test_a_refusal_of_what_was_drawn_since_the_last_pause_is_another_strike(
+    stamp: int, strikes: int, counted: int
+) -> None:
+    found = ledger(struck=1_000, strikes=strikes)
+    refuse(found, 5_000, SIX, Report(stamp, ("",), 1, 1))
+    assert found.strikes == counted
+
+
+@pytest.mark.parametrize(("stamp", "strikes"), [(999, 3), (1_000, 0)])
+def test_an_answer_to_what_was_drawn_since_the_last_pause_ends_the_strikes(stamp: int, strikes: int) -> None:
+    found = ledger(struck=1_000, strikes=3)
+    refuse(found, 5_000, SIX, Report(stamp, ("",), 1, 0))
+    assert found.strikes == strikes
+
+
+@pytest.mark.parametrize(("stamp", "slot"), [(0, 1_000), (1, 3_000)])
+def test_an_answer_without_a_stamp_tells_nothing_of_slots(stamp: int, slot: int) -> None:
+    found = ledger(slot=1_000)
+    settle(found, 50_000, SIX, stamp, 1, 0, 0)
+    assert found.slot == slot
