@@ -12,8 +12,9 @@ from clever_guard.quota.granting import offer, recall
 from clever_guard.quota.hearing import hear
 from clever_guard.quota.ledger import LATE, Ledger, held
 from clever_guard.quota.pace import own_window
-from clever_guard.quota.settling import settle
-from clever_guard.quota.store import Draw, Report, Sight, Terms
+from clever_guard.quota.record import KEEP, MAX_ROUTES, Record, lifetime, transition
+from clever_guard.quota.settling import refuse, settle
+from clever_guard.quota.store import Command, Draw, Report, Sight, Terms
 
 TERMS = Terms(100, 60_000, 1_000)
 
@@ -294,7 +295,7 @@ def test_slots_grow_to_half_a_window_of_whole_milliseconds_and_only_grow() -> No
 
 @pytest.mark.parametrize(
     ("terms", "length", "permits"),
-    [(Terms(63, 60_000, 1_000), 1_000, 1), (Terms(62, 60_000, 1_000), 1_000, 1), (Terms(5, 60_000, 1_000), 12_201, 1)],
+    [(Terms(63, 60_000, 1_000), 1_000, 1), (Terms(62, 60_000, 1_000), 1_000, 1), (Terms(7, 60_000, 1_000), 8_715, 1)],
 )
 def test_a_small_window_of_our_own_is_a_ttl_or_what_one_permit_needs(terms: Terms, length: int, permits: int) -> None:
     assert own_window(terms) == (length, permits)
@@ -303,3 +304,62 @@ def test_a_small_window_of_our_own_is_a_ttl_or_what_one_permit_needs(terms: Term
 @pytest.mark.parametrize(("limit", "permits"), [(125, 1), (126, 2), (1200, 19)])
 def test_a_small_window_holds_its_part_of_a_window_and_three_ttls(limit: int, permits: int) -> None:
     assert own_window(Terms(limit, 60_000, 1_000)) == (1_000, permits)
+
+
+# -- the record ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("terms", "hi", "longest"), [(SIX, 2_000, 6_000), (SIX, 10_000, 9_000), (Terms(9, 500, 1_000), 1_200, 1_000)]
+)
+def test_a_record_is_kept_for_its_longest_time_and_as_often_again_as_keep_says(
+    terms: Terms, hi: int, longest: int
+) -> None:
+    record = Record(ledgers={"": ledger(hi=hi)})
+    assert lifetime(record, 1_000, Command("id", "", terms)) == KEEP * longest
+
+
+@pytest.mark.parametrize(("received", "kept"), [(4_999, ("a", "b")), (5_000, ("a",))])
+def test_a_bucket_that_is_no_longer_named_is_drawn_from_until_its_window_is_over(
+    received: int, kept: tuple[str, ...]
+) -> None:
+    record = Record({"": ("b",)}, {"b": ledger(hi=5_000, reset=9_000, last=1)})
+    sight = Sight("a", 100, 50, 9_000, 5_000, 5_000, received, received, 1)
+    after, _ = transition(record, received, Command("id", "", SIX, (Report(1, ("b",), 1, sights=(sight,)),)))
+    assert after.routes[""] == kept
+
+
+def test_a_known_route_is_renewed_when_there_are_as_many_as_may_be_and_an_unknown_one_is_not() -> None:
+    record = Record({str(number): ("a",) for number in range(MAX_ROUTES)}, {"a": ledger(hi=5_000)})
+    sight = Sight("b", 100, 50, 9_000, 9_000, 9_000, 6_000, 6_000, 1)
+    told = (Report(1, ("a",), 1, sights=(sight,)),)
+    known, _ = transition(record, 6_000, Command("id", "0", SIX, told))
+    unknown, _ = transition(record, 6_000, Command("id", "new", SIX, told))
+    assert known.routes["0"] == ("b",)
+    assert "new" not in unknown.routes
+
+
+# -- refusals and late answers ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("stamp", "strikes", "counted"), [(1_000, 1, 2), (999, 1, 1), (1_000, 20, 20)])
+def test_a_refusal_of_what_was_drawn_since_the_last_pause_is_another_strike(
+    stamp: int, strikes: int, counted: int
+) -> None:
+    found = ledger(struck=1_000, strikes=strikes)
+    refuse(found, 5_000, SIX, Report(stamp, ("",), 1, 1))
+    assert found.strikes == counted
+
+
+@pytest.mark.parametrize(("stamp", "strikes"), [(999, 3), (1_000, 0)])
+def test_an_answer_to_what_was_drawn_since_the_last_pause_ends_the_strikes(stamp: int, strikes: int) -> None:
+    found = ledger(struck=1_000, strikes=3)
+    refuse(found, 5_000, SIX, Report(stamp, ("",), 1, 0))
+    assert found.strikes == strikes
+
+
+@pytest.mark.parametrize(("stamp", "slot"), [(0, 1_000), (1, 3_000)])
+def test_an_answer_without_a_stamp_tells_nothing_of_slots(stamp: int, slot: int) -> None:
+    found = ledger(slot=1_000)
+    settle(found, 50_000, SIX, stamp, 1, 0, 0)
+    assert found.slot == slot

@@ -17,6 +17,7 @@ from clever_guard.stores.codec import ledger_of
 from clever_guard.stores.memory import MemoryStore
 from clever_guard.stores.redis import RedisStore, key_of
 from clever_guard.testing.simulate.scenarios import BY_NAME
+from clever_guard.testing.simulate.setting import Setting
 from clever_guard.testing.simulate.world import World
 from tests.stores.asking import Asking
 
@@ -40,6 +41,10 @@ ROWS = [
     ("data lost", 1),
 ]
 """Scenario and seed. Rows whose store goes back to an older state are not here: a Redis cannot be told to."""
+
+
+SEEDS = range(12)
+ASKED = 150
 
 
 class Doubled(MemoryStore):
@@ -71,26 +76,26 @@ class Doubled(MemoryStore):
         self._client.flushall()
 
 
+def setting(name: str, seed: int) -> Setting:
+    """A row's, small."""
+    full = BY_NAME[name].setting(seed)
+    return replace(full, workers=5, windows=9 if "clock" in name else 6, limit=min(60, full.limit))
+
+
 @pytest.mark.parametrize(("name", "seed"), ROWS)
 def test_redis_answers_a_fleet_as_the_pure_ledger_does(name: str, seed: int, redis_url: str) -> None:
-    setting = replace(
-        BY_NAME[name].setting(seed),
-        workers=5,
-        windows=9 if "clock" in name else 6,
-        limit=min(60, BY_NAME[name].setting(1).limit),
-    )
     with redis.Redis.from_url(redis_url) as client:
-        world = World(setting, f"{name}/{seed}/alike")
+        world = World(setting(name, seed), f"{name}/{seed}/alike")
         world.store = store = Doubled(world.store, client)
         world.run()
     assert store.compared > 50
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_redis_answers_whatever_it_is_asked_as_the_pure_ledger_does(seed: int, redis_url: str) -> None:
     asking = Asking(seed)
     with redis.Redis.from_url(redis_url) as client:
         store = Doubled(MemoryStore(lambda: asking.now), client)
-        for _ in range(150):
+        for _ in range(ASKED):
             _, command = asking.ask()
             asking.hear(command, store.execute([command])[0])

@@ -47,25 +47,27 @@ def run(place: Place, guarding: str, told: Sequence[str]) -> Run:
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "outcomes.json"
-        _pytest(place, ["--guarding", guarding, "--outcomes", str(file), *told])
-        if not file.exists():
-            raise BrokenOff(f"the run {guarding} wrote no outcomes")
+        status = _pytest(place, ["--guarding", guarding, "--outcomes", str(file), *told])
+        if status > 1 or not file.exists():
+            raise BrokenOff(f"the run {guarding} did not come to its end (pytest's status {status})")
         result = read(guarding, file)
     print(f"{guarding}: {len(result.tests)} tests in {time.monotonic() - begin:.0f} s", flush=True)
     return result
 
 
-def _pytest(place: Place, told: Sequence[str]) -> None:
-    """Outcomes are read from the file, so a failing test is no failure of the run."""
+def _pytest(place: Place, told: Sequence[str]) -> int:
+    """pytest's exit status. Outcomes are read from the file, so a failing test (1) is no failure of the run."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CLEVER_GUARD_")}
     plugin = ["-p", "tests.urllib3_suite.plugin", "-p", "no:cacheprovider", "-q", f"--timeout={PATIENCE}"]
-    subprocess.run(
+    done = subprocess.run(
         [str(place.python), "-m", "pytest", *plugin, *told],
         cwd=place.suite,
         env={**environment, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         check=False,
     )
+    return done.returncode
 
 
 def _steady(place: Place, seen: list[Difference]) -> list[Difference]:

@@ -19,6 +19,7 @@ class Expected:
 
 AGAIN = "the preset sends a GET again after a failure or a refusal, and the test's server answers no further one"
 STATUSES = "the caller's Retry has statuses of its own, and the preset's table takes their place"
+STRANGE = "the test's pool is no HTTPConnectionPool and has not what the guard asks of one, so a call fails rather than pass unguarded"
 UNREWINDABLE = "the preset never sends a body again that cannot be gone back to, so the first failure comes out"
 UNSLEPT = "a guard that acts does not sleep for a redirect's Retry-After, which knows no deadline"
 VIRTUAL = "waits are virtual in this run, and the test's server counts real seconds"
@@ -29,6 +30,20 @@ def _differ(reason: str, file: str, *tests: str, guarding: tuple[str, ...] = ("c
 
 
 EXPECTED: tuple[Expected, ...] = (
+    *_differ(
+        AGAIN,
+        "contrib/test_pyopenssl",
+        "TestSocketClosing::test_connection_read_timeout",
+        "TestSocketClosing::test_delayed_body_read_timeout_with_preload",
+        "TestSocketClosing::test_https_connection_read_timeout",
+        "TestSocketSSL::test_ssl_failure_midway_through_conn",
+    ),
+    *_differ(
+        STRANGE,
+        "test_proxymanager",
+        "TestProxyManager::test_absolute_form_request_target_strips_fragment_for_custom_pool",
+        guarding=("passive", "shadow", "clever"),
+    ),
     *_differ(
         AGAIN,
         "contrib/test_socks",
