@@ -138,13 +138,15 @@ class Logs(logging.Handler):
 
 @contextmanager
 def heard_logs() -> Iterator[Logs]:
-    """All loggers at DEBUG for a while."""
+    """All loggers at DEBUG for a while, the library's too where a command has quieted it."""
     root, logs = logging.getLogger(), Logs()
-    before = root.level
+    before = {logger: logger.level for logger in (root, logging.getLogger("clever_guard"))}
     root.addHandler(logs)
-    root.setLevel(logging.DEBUG)
+    for logger in before:
+        logger.setLevel(logging.DEBUG)
     try:
         yield logs
     finally:
         root.removeHandler(logs)
-        root.setLevel(before)
+        for logger, level in before.items():
+            logger.setLevel(level)

@@ -285,7 +285,7 @@ def test_a_book_is_believed_about_a_window_that_ends_within_two(end: int, believ
 
 def test_slots_grow_to_half_a_window_of_whole_milliseconds_and_only_grow() -> None:
     odd = Terms(100, 6_001, 1_000)
-    found = ledger(slot=1_000, gone=3, out=[1, 0, 0])
+    found = ledger(slot=1_000, gone=3, gone_at=47_000, out=[1, 0, 0])
     settle(found, 50_000, odd, 30_000, 1, 0, 0)
     assert (found.slot, found.out, found.gone) == (3_000, [4, 0, 0], 0)
     same = ledger(slot=3_000, gone=3)
