@@ -36,7 +36,7 @@ demo: $(VENV)/.package  ## a fleet syncs a collection, bare and guarded, side by
 test: lint types unit  ## lint, types and all tests
 
 unit: $(VENV)/.dev redis
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-redis-clients: $(VENV)/.dev redis  ## the stores' tests with redis-py 5 to 8, valkey-py and a Valkey server (minutes)
 	@$(BIN)/python tests/redis_clients.py
