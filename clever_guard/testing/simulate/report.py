@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import multiprocessing
 import statistics
 import sys
@@ -11,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from clever_guard.testing.simulate.quiet import quiet
 from clever_guard.testing.simulate.scenarios import BY_NAME, SCENARIOS, Scenario
 from clever_guard.testing.simulate.world import Figures, World
 
@@ -76,12 +76,10 @@ def run_many(names: list[str], seeds: list[int], jobs: int) -> Iterator[tuple[st
         yield from pool.imap_unordered(_job, work, chunksize=4)
 
 
+@quiet()
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 when every row keeps its bound."""
     options = _parser().parse_args(arguments)
-    logging.getLogger("clever_guard").setLevel(
-        logging.ERROR
-    )  # workers that lose their store say so, thousands of times
     names = [options.scenario] if options.scenario else [scenario.name for scenario in SCENARIOS]
     if options.trace:
         run_one(names[0], options.first_seed, trace=True)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 import time
 from collections.abc import Callable
 
 from clever_guard.testing.simulate.exhaustive.search import BEGINNINGS, Found, Search, warmed
 from clever_guard.testing.simulate.exhaustive.state import Size
+from clever_guard.testing.simulate.quiet import quiet
 
 TOLD_EVERY = 10.0
 
 
+@quiet()
 def main(arguments: list[str]) -> int:
     """Exit status 0 when nothing is violated."""
     options = _parser().parse_args(arguments)
-    logging.getLogger("clever_guard").setLevel(logging.ERROR)
     size = Size(options.workers, options.calls, options.limit, options.faults, options.naps)
     begun = time.monotonic()
     begin = warmed(size) if options.begin == "warm" else None

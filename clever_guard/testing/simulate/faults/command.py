@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import multiprocessing
 import sys
 import time
@@ -14,6 +13,7 @@ from clever_guard.testing.simulate.faults.kinds import BY_NAME, Kind
 from clever_guard.testing.simulate.faults.schedule import Schedule, drawn
 from clever_guard.testing.simulate.faults.totals import Totals, report
 from clever_guard.testing.simulate.faults.trial import Trial
+from clever_guard.testing.simulate.quiet import quiet
 
 CHUNK = 50
 """Schedules that one process runs before it tells of them."""
@@ -22,10 +22,10 @@ TOLD_EVERY = 30.0
 """Seconds between two lines of progress where nobody watches; a terminal is told every half second."""
 
 
+@quiet()
 def main(arguments: list[str]) -> int:
     """Exit status 0 when nothing is violated, 1 when something is, 2 when the file to resume from cannot be used."""
     options = _parser().parse_args(arguments)
-    logging.getLogger("clever_guard").setLevel(logging.ERROR)  # workers that lose their store say so, each time
     if options.seed is not None:
         return _one(drawn(options.seed, _kinds(options.kinds)), options.trace)
     try:
