@@ -192,11 +192,12 @@ def _judged(row: Row, budgets: dict[str, list[dict[str, Any]]], counts: Counter[
         learned = full[LEARNING:] or full
         row.reset_ms = 1000 * median(window["first"] or 0.0 for window in learned)
         row.last_s = median(window["last"] or 0.0 for window in learned)
-        row.fair = _fairness(full, row.workers)
+        row.fair = _fairness(full[1:] or full, row.workers)
     return row
 
 
 def _fairness(full: list[dict[str, Any]], workers: int) -> float:
+    """Of all windows but the first, in which it matters who started first: a fleet that begins cold does not know its size yet."""
     work: Counter[str] = Counter()
     for window in full:
         work.update(window["workers"])
